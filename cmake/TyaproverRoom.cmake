@@ -1,0 +1,96 @@
+# How a folder of tyaprover/ becomes a library, its tests and its benchmarks.
+
+include(GNUInstallDirs)
+find_package(PkgConfig REQUIRED)
+
+# Flags of every target of ours.
+add_library(tyaprover_flags INTERFACE)
+target_include_directories(tyaprover_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(tyaprover_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  $<$<BOOL:${TYAPROVER_WERROR}>:-Werror>)
+target_compile_definitions(tyaprover_flags INTERFACE TYAPROVER_VERSION="${PROJECT_VERSION}")
+if(TYAPROVER_SANITIZE)
+  target_compile_options(tyaprover_flags INTERFACE
+    -fsanitize=${TYAPROVER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(tyaprover_flags INTERFACE -fsanitize=${TYAPROVER_SANITIZE})
+endif()
+
+# Third-party libraries, one name each, so that a room's dependencies read at a glance.
+# Asio is used header-only, epoll backend, without Boost.System's library.
+add_library(tyaprover_asio INTERFACE)
+target_compile_definitions(tyaprover_asio INTERFACE
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION BOOST_ERROR_CODE_HEADER_ONLY)
+target_link_libraries(tyaprover_asio INTERFACE Threads::Threads)
+
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(BROTLIENC REQUIRED IMPORTED_TARGET libbrotlienc)
+pkg_check_modules(BROTLIDEC REQUIRED IMPORTED_TARGET libbrotlidec)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+add_library(tyaprover_compression INTERFACE)
+target_link_libraries(tyaprover_compression INTERFACE
+  PkgConfig::ZLIB PkgConfig::BROTLIENC PkgConfig::BROTLIDEC PkgConfig::ZSTD)
+
+pkg_check_modules(YAML_CPP REQUIRED IMPORTED_TARGET yaml-cpp)
+add_library(tyaprover_yaml INTERFACE)
+target_link_libraries(tyaprover_yaml INTERFACE PkgConfig::YAML_CPP)
+
+pkg_check_modules(SPDLOG REQUIRED IMPORTED_TARGET spdlog)
+add_library(tyaprover_log INTERFACE)
+target_link_libraries(tyaprover_log INTERFACE PkgConfig::SPDLOG)
+
+find_package(CLI11 REQUIRED)
+add_library(tyaprover_commandline INTERFACE)
+target_link_libraries(tyaprover_commandline INTERFACE CLI11::CLI11)
+
+# Debian installs nlohmann-json as headers only.
+find_package(nlohmann_json REQUIRED)
+
+if(TYAPROVER_TESTS)
+  include(GoogleTest)
+  find_package(GTest REQUIRED)
+endif()
+if(TYAPROVER_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+# tyaprover_room(NAME LINK libraries…): tyaprover/NAME/*.cc → tyaprover_NAME (alias tyaprover::NAME);
+# *_test.cc → NAME_test, registered with label "unit"; *_bench.cc → NAME_bench.
+function(tyaprover_room name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  set(dir ${CMAKE_SOURCE_DIR}/tyaprover/${name})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
+  set(tests ${sources})
+  set(benches ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(NOT sources)
+    file(WRITE ${CMAKE_BINARY_DIR}/empty_${name}.cc "")
+    set(sources ${CMAKE_BINARY_DIR}/empty_${name}.cc)
+  endif()
+
+  add_library(tyaprover_${name} STATIC ${sources})
+  add_library(tyaprover::${name} ALIAS tyaprover_${name})
+  target_link_libraries(tyaprover_${name} PUBLIC ${ARG_LINK} PRIVATE tyaprover_flags)
+  target_include_directories(tyaprover_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+
+  if(TYAPROVER_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE tyaprover_${name} tyaprover_flags GTest::gmock GTest::gtest_main)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." PROPERTIES LABELS unit TIMEOUT 120 DISCOVERY_TIMEOUT 60)
+  endif()
+  if(TYAPROVER_BENCH AND benches)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE tyaprover_${name} tyaprover_flags benchmark::benchmark_main)
+  endif()
+endfunction()
+
+# tyaprover_program(NAME ROOM): the executable NAME from tyaprover/ROOM/main.cc.
+function(tyaprover_program name room)
+  if(EXISTS ${CMAKE_SOURCE_DIR}/tyaprover/${room}/main.cc)
+    add_executable(${name} ${CMAKE_SOURCE_DIR}/tyaprover/${room}/main.cc)
+    target_link_libraries(${name} PRIVATE tyaprover_${room} tyaprover_flags)
+  endif()
+endfunction()
