@@ -1,0 +1,131 @@
+// The filter pipeline: which filters a request passes, in which order, and why in that order.
+//
+// One Pipeline per worker, confined to it; it owns its filters. A filter is any class with a `State` (reset
+// for every request) and the hooks it needs:
+//
+//   struct Filter {
+//     struct State { … };
+//     Verdict on_request(Exchange&, State&) noexcept;    // reply (fill exchange.response) or proceed
+//     void on_response(Exchange&, State&) noexcept;      // may change the head and wrap the body
+//     void on_finish(Exchange&, State&) noexcept;        // exactly once per request that entered the filter
+//   };
+//
+// Hooks are synchronous and do not allocate after warm-up. Local replies pass on_response of the filters
+// they had reached, like any other response.
+//
+//   Pipeline<RequestId, Compression> pipeline(RequestId(options), Compression(worker));
+//   if (pipeline.on_request(exchange)) co_await handler(exchange);
+//   pipeline.on_response(exchange);  …  pipeline.on_finish(exchange);
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <utility>
+
+#include "tyaprover/http/exchange.h"
+
+namespace tyaprover::filters {
+
+struct RouteSettings;  // per-route options of the filters: filters/route_settings.h
+
+enum class Verdict : bool { proceed, reply };
+
+// What travels through the filters: the server's exchange and the matched route's settings.
+class Exchange : public http::Exchange {
+ public:
+  using http::Exchange::Exchange;
+  // Never null between on_request and on_finish; unrouted requests get the gateway's defaults.
+  const RouteSettings* settings = nullptr;
+};
+
+// The order, and the reason for each place (DESIGN.md, "A request's way"). Filters in brackets are slots:
+// their place is fixed, the part lands later.
+//
+//   [Tracing]        first: the trace context must exist before anything can be recorded in it
+//   [Metrics]        next: its duration covers everything below, replies of every filter are counted
+//   RequestId        before all that logs, so that every line and every reply carries the id
+//   SecurityHeaders  above everything that can reply, so that local replies carry them too
+//   Compression      below security headers, above log: the log counts the bytes that went out
+//   AccessLog        below the above: it sees the final head; above what rejects, so rejections are logged
+//   RequestTimeout   starts the clock of the whole request before anything can wait
+//   [RateLimit]      before auth: guessing keys must cost the guesser
+//   [Auth]           before the cache: a hit must not answer who may not ask
+//   [Cors]           after auth: preflights of protected routes are answered per route
+//   [Cache]          outside the breaker: a hit is no call, and stale content can be served while it is open
+//   [Breaker]        innermost: it judges only what the upstream did
+template <class... Filters>
+class Pipeline {
+ public:
+  class PipelineExchange final : public Exchange {
+   public:
+    using Exchange::Exchange;
+    void reset() noexcept override {
+      Exchange::reset();
+      settings = nullptr;
+      states = {};
+      entered = 0;
+    }
+    std::tuple<typename Filters::State...> states{};
+    std::size_t entered = 0;  // filters whose on_request has proceeded
+  };
+
+  explicit Pipeline(Filters... filters) : filters_(std::move(filters)...) {}
+
+  // True when every filter let the request through; else the reply stands in exchange.response.
+  [[nodiscard]] bool on_request(PipelineExchange& e) noexcept { return request_from<0>(e); }
+
+  // In reverse order, for the filters that were entered.
+  void on_response(PipelineExchange& e) noexcept { response_from<kCount>(e); }
+  void on_finish(PipelineExchange& e) noexcept { finish_from<kCount>(e); }
+
+  template <class Filter>
+  [[nodiscard]] Filter& get() noexcept {
+    return std::get<Filter>(filters_);
+  }
+
+ private:
+  static constexpr std::size_t kCount = sizeof...(Filters);
+
+  template <std::size_t I>
+  bool request_from(PipelineExchange& e) noexcept {
+    if constexpr (I == kCount) {
+      return true;
+    } else {
+      auto& filter = std::get<I>(filters_);
+      auto& state = std::get<I>(e.states);
+      if constexpr (requires { filter.on_request(e, state); }) {
+        if (filter.on_request(e, state) == Verdict::reply) return false;
+      }
+      e.entered = I + 1;
+      return request_from<I + 1>(e);
+    }
+  }
+
+  template <std::size_t I>
+  void response_from(PipelineExchange& e) noexcept {
+    if constexpr (I > 0) {
+      auto& filter = std::get<I - 1>(filters_);
+      auto& state = std::get<I - 1>(e.states);
+      if constexpr (requires { filter.on_response(e, state); }) {
+        if (I <= e.entered) filter.on_response(e, state);
+      }
+      response_from<I - 1>(e);
+    }
+  }
+
+  template <std::size_t I>
+  void finish_from(PipelineExchange& e) noexcept {
+    if constexpr (I > 0) {
+      auto& filter = std::get<I - 1>(filters_);
+      auto& state = std::get<I - 1>(e.states);
+      if constexpr (requires { filter.on_finish(e, state); }) {
+        if (I <= e.entered) filter.on_finish(e, state);
+      }
+      finish_from<I - 1>(e);
+    }
+  }
+
+  std::tuple<Filters...> filters_;
+};
+
+}  // namespace tyaprover::filters
