@@ -72,39 +72,84 @@ struct RequestHead {
   void clear() noexcept;
 };
 
+namespace detail {
+
+// Reads field lines up to the empty line that ends them (RFC 9112 §5): the one implementation behind
+// request heads, response heads and trailers. Fields are kept as offsets, because the buffer may move.
+//
+// Invariant: everything before position() was read and is valid; [position(), scanned_) holds no LF.
+class FieldReader {
+ public:
+  // From now on lines begin at `position`.
+  void start(std::size_t position) noexcept;
+
+  // Takes the next line, without its CRLF. Fails for a bare LF (R4.1).
+  [[nodiscard]] ParseStatus next_line(std::string_view received, std::string_view& line);
+  // Takes field lines until the empty one. Fails for a broken line, or for more than `max_fields`.
+  [[nodiscard]] ParseStatus read(std::string_view received, std::size_t max_fields);
+
+  // After `complete`: replaces `fields` by views into `received`.
+  void views(std::string_view received, Fields& fields) const;
+
+  [[nodiscard]] std::size_t position() const noexcept { return position_; }
+  [[nodiscard]] const ParseError& error() const noexcept { return error_; }
+
+ private:
+  struct Span {
+    std::uint32_t name, name_size, value, value_size;
+    KnownField id;
+  };
+
+  [[nodiscard]] bool add(std::string_view received, std::string_view line);
+  [[nodiscard]] ParseStatus fail(const ParseError& error) noexcept;
+
+  std::size_t position_ = 0;
+  std::size_t scanned_ = 0;
+  std::vector<Span> spans_;  // keeps its capacity over start(): no allocation after warm-up
+  ParseError error_;
+};
+
+}  // namespace detail
+
 class RequestParser {
  public:
   explicit RequestParser(HeadLimits limits) noexcept : limits_(limits) {}
 
   // `received`: every byte since the message began; at most one empty line before it is skipped (R4.1).
-  // Bytes after the head are ignored. On error the connection must be closed after the reply.
+  // Bytes after the head are ignored. On error the connection must be closed after the reply, and what
+  // `head` holds is unspecified. The result depends on the bytes alone, not on the pieces they came in.
+  // REQUIRES: reset() since the last `complete`.
   [[nodiscard]] ParseStatus parse(std::string_view received, RequestHead& head);
 
   // Length of the head, with its empty line; after `complete`.
-  [[nodiscard]] std::size_t size() const noexcept { return pos_; }
+  [[nodiscard]] std::size_t size() const noexcept { return fields_.position(); }
   [[nodiscard]] const ParseError& error() const noexcept { return error_; }
   // True once a byte of the message (other than a skipped empty line) was seen.
   [[nodiscard]] bool started() const noexcept { return started_; }
   void reset() noexcept;
 
  private:
-  struct FieldSpan {
-    std::uint32_t name = 0, name_size = 0, value = 0, value_size = 0;
-    KnownField id = KnownField::other;
-  };
+  // What cursor_ stands in.
+  enum class Part : std::uint8_t { empty_line, method, target, version, fields };
+
+  [[nodiscard]] ParseStatus parse_head(std::string_view received, RequestHead& head);
+  // One per Part. Each moves cursor_ on and either completes its part, runs out of bytes or fails.
+  [[nodiscard]] ParseStatus skip_empty_line(std::string_view received);
+  [[nodiscard]] ParseStatus read_method(std::string_view received);
+  [[nodiscard]] ParseStatus read_target(std::string_view received);
+  [[nodiscard]] ParseStatus read_version(std::string_view received);
+  [[nodiscard]] ParseStatus read_fields(std::string_view received);
+  [[nodiscard]] ParseStatus finish(std::string_view received, RequestHead& head);
+  [[nodiscard]] ParseStatus fail(const ParseError& error) noexcept;
 
   HeadLimits limits_;
-  std::size_t pos_ = 0;      // end of the last complete line
-  std::size_t scanned_ = 0;  // up to here there is no LF after pos_
-  bool skipped_empty_line_ = false;
+  Part part_ = Part::empty_line;
   bool started_ = false;
-  bool have_start_line_ = false;
-  std::uint32_t method_size_ = 0, start_ = 0, target_ = 0, target_size_ = 0;
   int minor_ = 1;
-  std::vector<FieldSpan> fields_;
+  std::size_t cursor_ = 0;  // of the request line: all before it is checked
+  std::size_t method_ = 0, method_size_ = 0, target_ = 0, target_size_ = 0;
+  detail::FieldReader fields_;
   ParseError error_;
-
-  // Implemented in parser.cc; the codec's author may add private members here.
 };
 
 struct ResponseHead {
@@ -124,20 +169,24 @@ class ResponseParser {
 
   // `to` is the method of the request this answers: HEAD responses have no body, 2xx to CONNECT neither.
   // Interim (1xx) heads come out one by one as complete; the caller counts them (R4.17: at most 10).
+  // REQUIRES: reset() since the last `complete`.
   [[nodiscard]] ParseStatus parse(std::string_view received, Method to, ResponseHead& head);
-  [[nodiscard]] std::size_t size() const noexcept { return pos_; }
+  [[nodiscard]] std::size_t size() const noexcept { return fields_.position(); }
   [[nodiscard]] const ParseError& error() const noexcept { return error_; }
   void reset() noexcept;
 
  private:
+  [[nodiscard]] ParseStatus parse_head(std::string_view received, Method to, ResponseHead& head);
+  [[nodiscard]] ParseStatus read_status_line(std::string_view received);
+  [[nodiscard]] ParseStatus finish(std::string_view received, Method to, ResponseHead& head);
+  [[nodiscard]] ParseStatus fail(std::string_view detail) noexcept;
+
   HeadLimits limits_;
-  std::size_t pos_ = 0;
-  std::size_t scanned_ = 0;
-  bool have_start_line_ = false;
+  bool have_status_line_ = false;
   int status_ = 0;
   int minor_ = 1;
-  std::uint32_t phrase_ = 0, phrase_size_ = 0;
-  std::vector<std::uint32_t> field_spans_;  // layout is the codec author's choice
+  std::size_t phrase_ = 0, phrase_size_ = 0;
+  detail::FieldReader fields_;
   ParseError error_;
 };
 
@@ -170,12 +219,46 @@ class ChunkedDecoder {
   void reset() noexcept;
 
  private:
+  // What the next byte belongs to.
+  enum class State : std::uint8_t {
+    size,                // first digit of a chunk's size
+    more_size,           // another digit, or what ends the size
+    extension,           // blanks before ';' or, after an extension's name, before '='
+    extension_name,      // blanks and first character
+    more_name,
+    extension_value,     // blanks and first character
+    more_value,
+    quoted_value,
+    escaped,             // after '\\' in a quoted value
+    after_value,
+    size_lf,             // the LF of a size line
+    data,
+    data_cr,             // the CRLF after the data
+    data_lf,
+    trailers,
+    done,
+    failed,
+  };
+
+  // Each consumes bytes from input[at] on and moves `at`. False: failed.
+  [[nodiscard]] bool read_size_line(std::string_view input, std::size_t& at);
+  [[nodiscard]] bool take_size_byte(char c);
+  [[nodiscard]] bool take_extension_byte(char c);
+  [[nodiscard]] bool read_data_end(std::string_view input, std::size_t& at);
+  [[nodiscard]] bool read_trailers(std::string_view input, std::size_t& at);
+  bool fail(std::string_view detail) noexcept;
+
   Limits limits_;
-  std::uint64_t remaining_ = 0;
-  std::string trailer_bytes_;
+  State state_ = State::size;
+  bool name_may_have_value_ = false;  // in State::extension
+  unsigned digits_ = 0;               // of the chunk's size
+  std::size_t extension_ = 0;         // bytes of this chunk's extensions
+  std::size_t extensions_ = 0;        // of all chunks'
+  std::uint64_t remaining_ = 0;       // of the chunk's data
+  std::string trailer_bytes_;         // the trailer section so far, whole lines but for the last
+  detail::FieldReader trailer_reader_;
   Fields trailers_;
   ParseError error_;
-  // Implemented in chunked.cc; the codec's author may add private members here.
 };
 
 }  // namespace tyaprover::http

@@ -144,14 +144,17 @@ inline Task<void> Promise<void>::get_return_object() noexcept {
 // A coroutine that owns itself.
 struct Detached {
   struct promise_type : FrameAllocated {
-    Detached get_return_object() const noexcept { return {}; }
-    std::suspend_never initial_suspend() const noexcept { return {}; }
+    Detached get_return_object() noexcept {
+      return {std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
     [[noreturn]] void unhandled_exception() const noexcept { fail(); }
     // Logs the current exception to stderr and ends the process with status 70 (EX_SOFTWARE).
     [[noreturn]] static void fail() noexcept;
   };
+  std::coroutine_handle<> handle;
 };
 
 }  // namespace detail
