@@ -1,0 +1,19 @@
+// RouteSettings: what the filters of one route were told.
+//
+// Read-only once built; shared by all workers and outlives every exchange that was routed with it.
+#pragma once
+
+#include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/request_timeout.h"
+#include "tyaprover/filters/security_headers.h"
+
+namespace tyaprover::filters {
+
+struct RouteSettings {
+  SecurityHeadersOptions security_headers;
+  CompressionOptions compression;
+  RequestTimeoutOptions request_timeout;
+  bool operator==(const RouteSettings&) const = default;
+};
+
+}  // namespace tyaprover::filters
