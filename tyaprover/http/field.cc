@@ -9,11 +9,12 @@
 
 // Recognising a field name.
 //
-// Every field of every message is classified, so this must cost a few nanoseconds. Four characters that
-// differ enough between the names (the length counts as one) are mixed into a slot of a small table, which
-// names the only candidate; one comparison decides. The mix is found by the compiler: it tries multipliers
-// until no two known names share a slot, so that a new KnownField needs its line in the table below and no
-// more. A peer gains nothing by colliding names: the cost is one comparison whatever the name.
+// Every field of every message is classified, so this must cost a few nanoseconds. Four characters
+// that differ enough between the names (the length counts as one) are mixed into a slot of a small
+// table, which names the only candidate; one comparison decides. The mix is found by the compiler:
+// it tries multipliers until no two known names share a slot, so that a new KnownField needs its
+// line in the table below and no more. A peer gains nothing by colliding names: the cost is one
+// comparison whatever the name.
 
 namespace tyaprover::http {
 namespace {
@@ -99,7 +100,8 @@ struct Mix {
       return static_cast<unsigned>(static_cast<unsigned char>(name[i])) | 0x20U;
     };
     const std::size_t n = name.size();
-    return (static_cast<unsigned>(n) * size + at(0) * first + at(n - 2) + at(n - 1) * last) % kSlots;
+    return (static_cast<unsigned>(n) * size + at(0) * first + at(n - 2) + at(n - 1) * last) %
+           kSlots;
   }
 };
 

@@ -1,8 +1,8 @@
 // Header fields: one (name, value) pair each, and the ordered list that a message carries.
 //
-// Confined to one worker. Everything is a view: the bytes belong to the receive buffer, to an Arena or to
-// static storage, and must outlive the list. Names the product cares about are recognised once, at parsing,
-// so that later look-ups compare a byte and not a string.
+// Confined to one worker. Everything is a view: the bytes belong to the receive buffer, to an Arena
+// or to static storage, and must outlive the list. Names the product cares about are recognised
+// once, at parsing, so that later look-ups compare a byte and not a string.
 //
 //   Fields fields;
 //   fields.add(KnownField::content_type, "application/json");
@@ -106,6 +106,11 @@ class Fields {
   // Number of fields removed.
   std::size_t remove(KnownField id) noexcept;
   std::size_t remove(std::string_view name) noexcept;
+  // Removes the fields for which f(field) is true. Number of fields removed.
+  template <class F>
+  std::size_t remove_if(F f) {
+    return std::erase_if(list_, f);
+  }
 
   // The first field of that name, or null. `id` must not be `other`.
   [[nodiscard]] const Field* find(KnownField id) const noexcept;

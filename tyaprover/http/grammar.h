@@ -1,6 +1,6 @@
 // The characters of HTTP's and URIs' grammar, and comparisons that ignore ASCII case.
 //
-// Pure functions over one constant table, thread-safe. Internal to the codec; no locale, no <cctype>.
+// Pure functions over one constant table, thread-safe. Internal to the codec; knows no locale.
 //
 //   if (!is(name[0], CharClass::token)) …
 //   if (equals_ignoring_case(value, "close")) …
@@ -17,12 +17,12 @@ namespace tyaprover::http {
 // One bit each; a character may be in several.
 enum class CharClass : std::uint8_t {
   token = 1,        // tchar, RFC 9110 §5.6.2
-  field_value = 2,  // what a field value may hold: visible, space, tab, bytes >= 0x80 (RFC 9110 §5.5)
+  field_value = 2,  // visible, space, tab and bytes >= 0x80 (RFC 9110 §5.5)
   target = 4,       // visible ASCII without '#' (R4.4)
   digit = 8,
   hex = 16,
   unreserved = 32,  // RFC 3986 §2.3
-  reg_name = 64,    // a host's name: unreserved and sub-delims (RFC 3986 §3.2.2), but no ',' (R4.8)
+  reg_name = 64,    // a host's: unreserved, sub-delims (RFC 3986 §3.2.2), but no ',' (R4.8)
 };
 
 namespace detail {
@@ -87,7 +87,9 @@ constexpr std::uint64_t lower64(std::uint64_t word) noexcept {
   return (detail::kCharClasses[static_cast<unsigned char>(c)] & static_cast<unsigned>(which)) != 0;
 }
 
-[[nodiscard]] constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+[[nodiscard]] constexpr bool is_blank(char c) noexcept {
+  return c == ' ' || c == '\t';
+}
 
 [[nodiscard]] constexpr char to_lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
@@ -106,7 +108,7 @@ constexpr std::uint64_t lower64(std::uint64_t word) noexcept {
   return !text.empty();
 }
 
-// ASCII case only. Compares machine words: field names are looked up on every request (parser_bench).
+// ASCII case only. Compares machine words: a request asks this for each field (parser_bench).
 [[nodiscard]] inline bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
   const std::size_t size = a.size();
   if (size != b.size()) return false;

@@ -2,18 +2,19 @@
 //
 // Push parsers over bytes the caller holds; no I/O, no clock, no Asio. Confined to one worker.
 // Strict by default: an ambiguous message is an error with the status to answer, never repaired
-// (spec rules R4.1–R4.13 and R4.17 are cited at each error). Linear time, whatever the pieces bytes come in.
+// (rules R4.* are cited at each error). Linear time, whatever pieces the bytes come in.
 //
 //   RequestParser parser(limits);
-//   switch (parser.parse(received, head)) {     // `received` starts with the message and grows between calls
-//     case ParseStatus::need_more: …            // call again with more bytes appended (the buffer may have moved)
-//     case ParseStatus::complete: …             // head's views point into `received`; parser.size() bytes used
+//   switch (parser.parse(received, head)) {   // all bytes since the message began
+//     case ParseStatus::need_more: …          // call again with more appended; the buffer may move
+//     case ParseStatus::complete: …           // head's views point into `received`
 //     case ParseStatus::error: reply(parser.error());
 //   }
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,13 +34,24 @@ struct ParseError {
 };
 
 struct HeadLimits {
-  std::size_t head = 64 * 1024;    // start line and fields, in bytes
-  std::size_t fields = 100;        // number of field lines
-  std::size_t target = 8 * 1024;   // request target, in bytes
-  std::uint64_t body = UINT64_MAX; // largest Content-Length
+  std::size_t head = 64 * 1024;     // start line and fields, in bytes
+  std::size_t fields = 100;         // number of field lines
+  std::size_t target = 8 * 1024;    // request target, in bytes
+  std::uint64_t body = UINT64_MAX;  // largest Content-Length
 };
 
-enum class Method : std::uint8_t { get, head, post, put, delete_, options, trace, patch, connect, other };
+enum class Method : std::uint8_t {
+  get,
+  head,
+  post,
+  put,
+  delete_,
+  options,
+  trace,
+  patch,
+  connect,
+  other
+};
 [[nodiscard]] Method classify_method(std::string_view method) noexcept;
 // Idempotent methods may be sent again when nothing was answered (RFC 9110 §9.2.2).
 [[nodiscard]] bool is_idempotent(Method method) noexcept;
@@ -55,17 +67,17 @@ struct BodyFraming {
 struct RequestHead {
   std::string_view method;
   Method method_id = Method::other;
-  std::string_view target;     // as sent
-  std::string_view path;       // of the target, as sent, without query; "*" for OPTIONS *
-  std::string_view query;      // after '?', without it; has_query tells "" from none
+  std::string_view target;  // as sent
+  std::string_view path;    // of the target, as sent, without query; "*" for OPTIONS *
+  std::string_view query;   // after '?', without it; has_query tells "" from none
   bool has_query = false;
-  // What goes upstream: the origin-form of the target. Equals target, but for absolute-form targets.
+  // What goes upstream: the origin-form of the target. Differs from it only for absolute-form.
   std::string_view origin_form;
   std::string_view authority;  // Host's value; empty only for HTTP/1.0 without Host
   int minor_version = 1;       // of HTTP/1
   bool keep_alive = true;      // RFC 9112 §9.3
   bool expect_continue = false;
-  bool upgrade = false;        // Upgrade with Connection: upgrade, HTTP/1.1; never h2c
+  bool upgrade = false;  // Upgrade with Connection: upgrade, HTTP/1.1; never h2c
   BodyFraming body;
   Fields fields;
 
@@ -74,10 +86,11 @@ struct RequestHead {
 
 namespace detail {
 
-// Reads field lines up to the empty line that ends them (RFC 9112 §5): the one implementation behind
-// request heads, response heads and trailers. Fields are kept as offsets, because the buffer may move.
+// Reads field lines up to the empty line that ends them (RFC 9112 §5): the one implementation
+// behind request heads, response heads and trailers. Fields are kept as offsets, because the
+// buffer may move.
 //
-// Invariant: everything before position() was read and is valid; [position(), scanned_) holds no LF.
+// Invariant: all before position() was read and is valid; [position(), scanned_) holds no LF.
 class FieldReader {
  public:
   // From now on lines begin at `position`.
@@ -100,7 +113,7 @@ class FieldReader {
     KnownField id;
   };
 
-  [[nodiscard]] bool add(std::string_view received, std::string_view line);
+  [[nodiscard]] ParseStatus add(std::string_view received, std::string_view line);
   [[nodiscard]] ParseStatus fail(const ParseError& error) noexcept;
 
   std::size_t position_ = 0;
@@ -115,9 +128,10 @@ class RequestParser {
  public:
   explicit RequestParser(HeadLimits limits) noexcept : limits_(limits) {}
 
-  // `received`: every byte since the message began; at most one empty line before it is skipped (R4.1).
-  // Bytes after the head are ignored. On error the connection must be closed after the reply, and what
-  // `head` holds is unspecified. The result depends on the bytes alone, not on the pieces they came in.
+  // `received`: every byte since the message began; at most one empty line before it is skipped
+  // (R4.1). Bytes after the head are ignored. On error the connection must be closed after the
+  // reply, and what `head` holds is unspecified. The result depends on the bytes alone, not on the
+  // pieces they came in.
   // REQUIRES: reset() since the last `complete`.
   [[nodiscard]] ParseStatus parse(std::string_view received, RequestHead& head);
 
@@ -167,8 +181,9 @@ class ResponseParser {
  public:
   explicit ResponseParser(HeadLimits limits) noexcept : limits_(limits) {}
 
-  // `to` is the method of the request this answers: HEAD responses have no body, 2xx to CONNECT neither.
-  // Interim (1xx) heads come out one by one as complete; the caller counts them (R4.17: at most 10).
+  // `to` is the method of the request this answers: HEAD responses have no body, 2xx to CONNECT
+  // neither. Interim (1xx) heads come out one by one as complete; the caller counts them (R4.17:
+  // at most 10).
   // REQUIRES: reset() since the last `complete`.
   [[nodiscard]] ParseStatus parse(std::string_view received, Method to, ResponseHead& head);
   [[nodiscard]] std::size_t size() const noexcept { return fields_.position(); }
@@ -200,9 +215,9 @@ class ChunkedDecoder {
     error,
   };
   struct Limits {
-    std::size_t extension = 256;              // bytes of one chunk's extensions
-    std::size_t extensions = 16 * 1024;       // of a message
-    std::size_t trailers = 8 * 1024;          // bytes of the trailer section
+    std::size_t extension = 256;         // bytes of one chunk's extensions
+    std::size_t extensions = 16 * 1024;  // of a message
+    std::size_t trailers = 8 * 1024;     // bytes of the trailer section
     std::size_t trailer_fields = 100;
   };
 
@@ -221,41 +236,40 @@ class ChunkedDecoder {
  private:
   // What the next byte belongs to.
   enum class State : std::uint8_t {
-    size,                // first digit of a chunk's size
-    more_size,           // another digit, or what ends the size
-    extension,           // blanks before ';' or, after an extension's name, before '='
-    extension_name,      // blanks and first character
-    more_name,
-    extension_value,     // blanks and first character
-    more_value,
-    quoted_value,
-    escaped,             // after '\\' in a quoted value
-    after_value,
-    size_lf,             // the LF of a size line
-    data,
-    data_cr,             // the CRLF after the data
+    size,              // hexadecimal digits
+    before_semicolon,  // blanks after the size or after an extension
+    name_start,        // blanks and first character of an extension's name
+    name,              // more of it
+    after_name,        // blanks between a name and '=' or ';'
+    value_start,       // blanks and first character of an extension's value
+    value,             // more of it
+    quoted,            // a quoted value
+    escaped,           // after '\\' in a quoted value
+    quoted_end,        // after the closing quote
+    size_lf,           // the LF of the size line
+    data,              // remaining_ bytes
+    data_cr,           // the CRLF after the data
     data_lf,
     trailers,
     done,
     failed,
   };
 
-  // Each consumes bytes from input[at] on and moves `at`. False: failed.
-  [[nodiscard]] bool read_size_line(std::string_view input, std::size_t& at);
-  [[nodiscard]] bool take_size_byte(char c);
-  [[nodiscard]] bool take_extension_byte(char c);
-  [[nodiscard]] bool read_data_end(std::string_view input, std::size_t& at);
-  [[nodiscard]] bool read_trailers(std::string_view input, std::size_t& at);
-  bool fail(std::string_view detail) noexcept;
+  void take_size(char c);
+  void take_extension(char c);
+  [[nodiscard]] std::optional<State> after_extension_byte(char c) const noexcept;
+  void take_size_end(char c);
+  void take_data_end(char c);
+  void take_trailers(std::string_view input, std::size_t& at);
+  void fail(std::string_view detail) noexcept;
 
   Limits limits_;
   State state_ = State::size;
-  bool name_may_have_value_ = false;  // in State::extension
-  unsigned digits_ = 0;               // of the chunk's size
-  std::size_t extension_ = 0;         // bytes of this chunk's extensions
-  std::size_t extensions_ = 0;        // of all chunks'
-  std::uint64_t remaining_ = 0;       // of the chunk's data
-  std::string trailer_bytes_;         // the trailer section so far, whole lines but for the last
+  unsigned digits_ = 0;          // of this chunk's size
+  std::uint64_t remaining_ = 0;  // this chunk's size, then how much of its data is to come
+  std::size_t extension_ = 0;    // bytes of this chunk's extensions
+  std::size_t extensions_ = 0;   // of all chunks' so far
+  std::string trailer_bytes_;    // the trailer section so far, whole lines but for the last
   detail::FieldReader trailer_reader_;
   Fields trailers_;
   ParseError error_;

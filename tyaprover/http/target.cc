@@ -31,7 +31,7 @@ bool is_reg_name(std::string_view text) noexcept {
   return !text.empty();
 }
 
-// One to five digits. RFC 3986 allows none ("host:"), but two spellings of one host are one too many.
+// One to five digits. RFC 3986 allows none ("host:"), but one host needs no second spelling.
 std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
   if (text.size() > 5 || !all_are(text, CharClass::digit)) return std::nullopt;
   unsigned port = 0;
@@ -40,7 +40,9 @@ std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
   return static_cast<std::uint16_t>(port);
 }
 
-constexpr char upper_hex(unsigned nibble) noexcept { return "0123456789ABCDEF"[nibble]; }
+constexpr char upper_hex(unsigned nibble) noexcept {
+  return "0123456789ABCDEF"[nibble];
+}
 
 // Appends `segment` (no '/') with unreserved bytes decoded and other escapes in upper case.
 // Returns what is wrong, or nothing. `escaped_dot` becomes true if a dot was spelled %2e.
@@ -97,8 +99,8 @@ std::optional<Authority> parse_authority(std::string_view text) noexcept {
   return Authority{host, port};
 }
 
-// One pass over the segments. `out` always ends with the '/' that precedes the next segment, so that
-// removing the last one is cutting back to the '/' before it (RFC 3986 §5.2.4).
+// One pass over the segments. At the start of each, `out` ends with the '/' before it, so that
+// removing a segment is cutting back to the '/' before that one (RFC 3986 §5.2.4).
 std::optional<std::string_view> normalise_path(std::string_view path, std::string& out) {
   out.clear();
   if (path == "*") {  // OPTIONS *
