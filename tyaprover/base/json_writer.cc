@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tyaprover/base/utf8.h"
+
 namespace tyaprover {
 namespace {
 
@@ -34,43 +36,6 @@ std::size_t find_special(std::string_view text, std::size_t at) noexcept {
   }
   while (at < text.size() && !is_special(static_cast<unsigned char>(text[at]))) ++at;
   return at;
-}
-
-struct Sequence {
-  std::size_t length;  // bytes of the character, or of the maximal subpart that is to be replaced
-  std::uint32_t code = 0;
-  bool valid = false;
-};
-
-// Decodes the sequence whose lead byte (≥ 0x80) is at `at`; table 3-7 of the Unicode standard.
-Sequence decode(std::string_view text, std::size_t at) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(at);
-  unsigned more = 0;
-  unsigned low = 0x80;
-  unsigned high = 0xbf;
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    more = 1;
-  } else if (lead >= 0xe0 && lead <= 0xef) {
-    more = 2;
-    if (lead == 0xe0) low = 0xa0;
-    if (lead == 0xed) high = 0x9f;
-  } else if (lead >= 0xf0 && lead <= 0xf4) {
-    more = 3;
-    if (lead == 0xf0) low = 0x90;
-    if (lead == 0xf4) high = 0x8f;
-  } else {
-    return {.length = 1};
-  }
-  std::uint32_t code = lead & (0x3fu >> more);
-  std::size_t length = 1;
-  for (; length <= more; ++length, low = 0x80, high = 0xbf) {
-    if (at + length == text.size() || byte(at + length) < low || byte(at + length) > high) {
-      return {.length = length};
-    }
-    code = (code << 6) | (byte(at + length) & 0x3f);
-  }
-  return {.length = length, .code = code, .valid = true};
 }
 
 void append_code_escape(std::string& out, std::uint32_t code) {
@@ -129,7 +94,7 @@ void append_json_escaped(std::string& out, std::string_view text) {
       clean = ++at;
       continue;
     }
-    const Sequence sequence = decode(text, at);
+    const Utf8Sequence sequence = decode_utf8(text, at);
     if (!sequence.valid || must_escape(sequence.code)) {
       out.append(text, clean, at - clean);
       if (sequence.valid) {

@@ -1,0 +1,41 @@
+#include "tyaprover/base/utf8.h"
+
+#include <cassert>
+
+namespace tyaprover {
+
+Utf8Sequence decode_utf8(std::string_view text, std::size_t at) noexcept {
+  assert(at < text.size());
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(at);
+  if (lead < 0x80) return {.length = 1, .code = lead, .valid = true};
+  unsigned more = 0;
+  // The second byte's range is narrower after some leads: no overlong forms, no surrogates, no code
+  // point above U+10FFFF.
+  unsigned low = 0x80;
+  unsigned high = 0xbf;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    more = 1;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    more = 2;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    more = 3;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+  } else {
+    return {};
+  }
+  std::uint32_t code = lead & (0x3fu >> more);
+  std::size_t length = 1;
+  for (; length <= more; ++length, low = 0x80, high = 0xbf) {
+    if (at + length == text.size() || byte(at + length) < low || byte(at + length) > high) {
+      return {.length = length};
+    }
+    code = (code << 6) | (byte(at + length) & 0x3f);
+  }
+  return {.length = length, .code = code, .valid = true};
+}
+
+}  // namespace tyaprover
