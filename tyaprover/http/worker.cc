@@ -62,7 +62,7 @@ Worker::Worker(unsigned index, const Clock& clock)
 
 Worker::~Worker() {
   heartbeat_.reset();
-  // The loop first: destroying its pending handlers destroys what they own, timers included.
+  // Before the timers and buffers: destroying pending handlers destroys what they own.
   loop_.reset();
 }
 

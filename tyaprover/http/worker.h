@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "tyaprover/base/clock.h"
+#include "tyaprover/http/buffer_pool.h"
 #include "tyaprover/http/timer_wheel.h"
 
 namespace boost::asio {
@@ -33,6 +34,7 @@ class Worker {
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] boost::asio::io_context& context() noexcept;
   [[nodiscard]] TimerWheel& timers() noexcept { return *timers_; }
+  [[nodiscard]] BufferPool& buffers() noexcept { return buffers_; }
   [[nodiscard]] TimePoint now() const noexcept { return clock_.now(); }
 
   // IMF-fixdate of this second (RFC 9110 §5.6.7), made once per second.
@@ -58,8 +60,9 @@ class Worker {
 
   const unsigned index_;
   const Clock& clock_;
-  std::unique_ptr<Loop> loop_;
+  BufferPool buffers_;
   std::unique_ptr<TimerWheel> timers_;
+  std::unique_ptr<Loop> loop_;
   std::unique_ptr<Heartbeat> heartbeat_;
   std::int64_t date_second_ = -1;
   char date_[29];
