@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 
 #include "tyaprover/http/grammar.h"
 #include "tyaprover/http/parser.h"
@@ -17,81 +17,24 @@ namespace {
 
 constexpr unsigned kMaxSizeDigits = 16;
 
-// Fields that must not come in a trailer (RFC 9110 §6.5.1, R4.13): they would reframe, reroute,
-// authenticate or make cacheable a message that was judged by its head.
+// Trailers that would reframe, reroute, authenticate or make cacheable a message that was judged by
+// its head (RFC 9110 §6.5.1, R4.13). A name known to the gateway means something to it in a head;
+// of those, ETag alone is defined for trailers too. Names unknown to it pass, but for these.
 bool is_forbidden_trailer(const Field& field) noexcept {
-  switch (field.id) {
-    case KnownField::age:
-    case KnownField::authorization:
-    case KnownField::cache_control:
-    case KnownField::connection:
-    case KnownField::content_encoding:
-    case KnownField::content_length:
-    case KnownField::content_range:
-    case KnownField::content_type:
-    case KnownField::cookie:
-    case KnownField::date:
-    case KnownField::expect:
-    case KnownField::expires:
-    case KnownField::forwarded:
-    case KnownField::host:
-    case KnownField::http2_settings:
-    case KnownField::if_match:
-    case KnownField::if_modified_since:
-    case KnownField::if_none_match:
-    case KnownField::if_range:
-    case KnownField::if_unmodified_since:
-    case KnownField::keep_alive:
-    case KnownField::location:
-    case KnownField::pragma:
-    case KnownField::proxy_authenticate:
-    case KnownField::proxy_authorization:
-    case KnownField::proxy_connection:
-    case KnownField::range:
-    case KnownField::retry_after:
-    case KnownField::set_cookie:
-    case KnownField::te:
-    case KnownField::trailer:
-    case KnownField::traceparent:
-    case KnownField::tracestate:
-    case KnownField::transfer_encoding:
-    case KnownField::upgrade:
-    case KnownField::vary:
-    case KnownField::via:
-    case KnownField::x_forwarded_for:
-    case KnownField::x_forwarded_host:
-    case KnownField::x_forwarded_port:
-    case KnownField::x_forwarded_proto:
-    case KnownField::x_request_id:
-      return true;
-    case KnownField::other:
-      break;  // by name, below
-    case KnownField::accept:
-    case KnownField::accept_encoding:
-    case KnownField::accept_ranges:
-    case KnownField::content_security_policy:
-    case KnownField::etag:
-    case KnownField::last_modified:
-    case KnownField::origin:
-    case KnownField::permissions_policy:
-    case KnownField::referer:
-    case KnownField::referrer_policy:
-    case KnownField::server:
-    case KnownField::strict_transport_security:
-    case KnownField::user_agent:
-    case KnownField::x_content_type_options:
-    case KnownField::x_frame_options:
-    case KnownField::x_powered_by:
-    case KnownField::x_response_time:
-    case KnownField::count_:
-      return false;
-  }
+  if (field.id != KnownField::other) return field.id != KnownField::etag;
   constexpr std::string_view kNames[] = {
-      "authentication-info", "max-forwards", "proxy-authentication-info", "set-cookie2",
-      "surrogate-control",   "warning",      "www-authenticate",          "cdn-cache-control",
+      "authentication-info", "cdn-cache-control", "max-forwards", "set-cookie2",
+      "surrogate-control",   "warning",           "x-real-ip",    "www-authenticate",
   };
-  return std::any_of(std::begin(kNames), std::end(kNames),
-                     [&](std::string_view name) { return equals_ignoring_case(field.name, name); });
+  constexpr std::string_view kPrefixes[] = {"if-", "proxy-", "x-forwarded-"};
+  const auto is_name = [&](std::string_view name) {
+    return equals_ignoring_case(field.name, name);
+  };
+  const auto is_prefix = [&](std::string_view prefix) {
+    return equals_ignoring_case(field.name.substr(0, prefix.size()), prefix);
+  };
+  return std::any_of(std::begin(kNames), std::end(kNames), is_name) ||
+         std::any_of(std::begin(kPrefixes), std::end(kPrefixes), is_prefix);
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
+#include <cstdint>
 
+#include "tyaprover/http/framing.h"
 #include "tyaprover/http/grammar.h"
 #include "tyaprover/http/target.h"
 
@@ -12,20 +13,20 @@
 // A gateway is broken into where it and its upstream read one byte sequence as two different
 // messages. So every parser here is a function of the bytes received, not of the pieces they came
 // in: the request line is scanned once, left to right, and fails at the first byte that cannot
-// stand where it stands; fields are taken as whole lines. Whatever cursor_, position_ and scanned_
-// have passed is never looked at again, therefore the time is linear even if every byte comes
-// alone.
+// stand where it stands; fields are taken as whole lines. What cursor_, position_ and scanned_ have
+// passed is never looked at again: the time is linear even if every byte comes alone.
 //
-// The limits hold before a head is complete: nothing after limits.head bytes is looked at, and a
-// target is refused at its first byte too many, so a peer cannot make us keep or scan more than
-// that.
+// The limits hold before a head is complete. Nothing after limits.head bytes is looked at, and a
+// target is refused at its first byte too many: no peer makes us keep or scan more than that.
 
 namespace tyaprover::http {
 namespace {
 
-constexpr std::size_t kMaxMethod = 32;
-// Spans are 32-bit offsets.
-constexpr std::size_t kMaxHead = UINT32_MAX;
+using detail::Codings;
+using detail::Control;
+
+constexpr std::size_t kMaxMethod = 32;        // R4.2
+constexpr std::size_t kMaxHead = UINT32_MAX;  // spans are 32-bit offsets
 
 constexpr ParseError bad_request(std::string_view detail) {
   return {400, Reason::bad_request, detail};
@@ -54,8 +55,15 @@ bool is_field_value(std::string_view value) noexcept {
   return eight_valid(value.size() - 8);
 }
 
-// Says why the byte at `at`, the first that is no token character, is not the colon after a name
-// (R4.6).
+// True if `text` can be the beginning of `pattern`, in which # stands for a digit.
+// REQUIRES: text.size() <= pattern.size().
+bool begins_pattern(std::string_view text, std::string_view pattern) noexcept {
+  return std::equal(text.begin(), text.end(), pattern.begin(), [](char c, char expected) {
+    return expected == '#' ? is(c, CharClass::digit) : c == expected;
+  });
+}
+
+// Why the byte at `at`, the first that is no token character, is not the colon of a name (R4.6).
 std::string_view name_problem(std::string_view line, std::size_t at, bool first_line) noexcept {
   if (at == line.size()) return "a header line has no colon";
   if (at == 0 && is_blank(line[0])) {
@@ -64,112 +72,6 @@ std::string_view name_problem(std::string_view line, std::size_t at, bool first_
   if (at == 0 && line[0] == ':') return "a header name is empty";
   if (is_blank(line[at])) return "a header name is followed by a space";
   return "a header name has a character that is not allowed";
-}
-
-// Digits only, below 2^63 (R4.10).
-std::optional<std::uint64_t> parse_content_length(std::string_view text) noexcept {
-  if (!all_are(text, CharClass::digit)) return std::nullopt;
-  std::uint64_t length = 0;
-  for (const char c : text) {
-    const auto digit = static_cast<std::uint64_t>(c - '0');
-    if (length > (INT64_MAX - digit) / 10) return std::nullopt;
-    length = length * 10 + digit;
-  }
-  return length;
-}
-
-// The transfer codings of a message, over all its lines.
-struct Codings {
-  bool well_formed = true;  // each is a token: no parameter, no empty element
-  unsigned chunked = 0;
-  unsigned others = 0;
-  bool chunked_last = false;
-
-  void add(std::string_view value) noexcept {
-    for (std::size_t begin = 0; begin <= value.size();) {
-      const std::size_t comma = std::min(value.find(',', begin), value.size());
-      const std::string_view coding = trim_blanks(value.substr(begin, comma - begin));
-      chunked_last = equals_ignoring_case(coding, "chunked");
-      if (chunked_last) {
-        ++chunked;
-      } else {
-        ++others;
-        well_formed = well_formed && all_are(coding, CharClass::token);
-      }
-      begin = comma + 1;
-    }
-  }
-};
-
-// What a message's fields say about the message itself and its connection, gathered in one pass.
-struct Control {
-  unsigned hosts = 0;
-  std::string_view host;
-  unsigned lengths = 0;
-  std::string_view length;
-  bool has_codings = false;
-  Codings codings;
-  // Connection options (RFC 9110 §7.6.1)
-  bool close = false;
-  bool keep_alive = false;
-  bool upgrade = false;
-  bool has_protocols = false;  // an Upgrade field names one
-  bool h2c = false;            // and this is among them
-  bool expects_continue = false;
-  bool expects_other = false;
-
-  explicit Control(const Fields& fields) noexcept {
-    for (const Field& field : fields) add(field);
-  }
-
- private:
-  void add(const Field& field) noexcept {
-    if (field.id == KnownField::host) {
-      ++hosts;
-      host = field.value;
-    } else if (field.id == KnownField::content_length) {
-      ++lengths;
-      length = field.value;
-    } else if (field.id == KnownField::transfer_encoding) {
-      has_codings = true;
-      codings.add(field.value);
-    } else if (field.id == KnownField::connection) {
-      for_each_list_member(field.value, [this](std::string_view option) {
-        close = close || equals_ignoring_case(option, "close");
-        keep_alive = keep_alive || equals_ignoring_case(option, "keep-alive");
-        upgrade = upgrade || equals_ignoring_case(option, "upgrade");
-        return true;
-      });
-    } else if (field.id == KnownField::upgrade) {
-      for_each_list_member(field.value, [this](std::string_view protocol) {
-        has_protocols = true;
-        h2c = h2c || equals_ignoring_case(protocol.substr(0, protocol.find('/')), "h2c");
-        return true;
-      });
-    } else if (field.id == KnownField::expect) {
-      const bool expects = equals_ignoring_case(field.value, "100-continue");
-      expects_continue = expects_continue || expects;
-      expects_other = expects_other || !expects;
-    }
-  }
-};
-
-bool persists(const Control& control, int minor_version) noexcept {
-  return !control.close && (minor_version >= 1 || control.keep_alive);  // RFC 9112 §9.3
-}
-
-// The rules that requests and responses share. Empty: no problem.
-std::string_view framing_problem(const Control& control, int minor_version) noexcept {
-  if (control.lengths > 1) return "Content-Length appears more than once";  // R4.10
-  if (control.lengths == 1 && !parse_content_length(control.length)) {
-    return "Content-Length is not a number below 2^63";  // R4.10
-  }
-  if (!control.has_codings) return {};
-  if (control.lengths > 0) return "Content-Length and Transfer-Encoding are both present";  // R4.11
-  if (minor_version == 0) return "Transfer-Encoding in an HTTP/1.0 message";                // R4.11
-  if (!control.codings.well_formed) return "Transfer-Encoding is malformed";                // R4.11
-  if (control.codings.chunked > 1) return "Transfer-Encoding has chunked more than once";   // R4.11
-  return {};
 }
 
 std::uint16_t port_or(const Authority& authority, std::uint16_t otherwise) noexcept {
@@ -191,8 +93,7 @@ void set_origin_form(RequestHead& head, std::string_view form) noexcept {
   if (head.has_query) head.query = form.substr(mark + 1);
 }
 
-// The part of an absolute-form target after "http://", and its scheme's port; nothing for other
-// targets.
+// An absolute-form target after "http://", and its scheme's port; nothing for other targets.
 std::optional<std::string_view> strip_scheme(std::string_view target,
                                              std::uint16_t& port) noexcept {
   const auto begins_with = [target](std::string_view scheme) {
@@ -228,8 +129,7 @@ std::string_view read_absolute_form(RequestHead& head,
     set_origin_form(head, head.method_id == Method::options ? "*" : "/");
   } else if (form.front() == '?') {
     // Its origin-form "/?…" does not stand in the received bytes. RFC 3986 allows it, but clients
-    // normalise it away before they send (RFC 9112 §3.2.1), so it is not worth a copy of the
-    // target.
+    // normalise it away before they send (RFC 9112 §3.2.1): not worth a copy of the target.
     return "the request target has a query but no path";
   } else {
     set_origin_form(head, form);
@@ -332,8 +232,8 @@ ParseStatus FieldReader::next_line(std::string_view received, std::string_view& 
 ParseStatus FieldReader::read(std::string_view received, std::size_t max_fields) {
   for (;;) {
     std::string_view line;
-    if (const auto status = next_line(received, line); status != ParseStatus::complete)
-      return status;
+    const ParseStatus status = next_line(received, line);
+    if (status != ParseStatus::complete) return status;
     if (line.empty()) return ParseStatus::complete;
     if (spans_.size() >= max_fields) {
       return fail({431, Reason::head_too_large, "too many header fields"});
@@ -485,13 +385,10 @@ ParseStatus RequestParser::read_target(std::string_view received) {
 }
 
 ParseStatus RequestParser::read_version(std::string_view received) {
-  constexpr std::string_view kPattern = "HTTP/#.#\r\n";  // # stands for a digit
+  constexpr std::string_view kPattern = "HTTP/#.#\r\n";
   const std::string_view version = received.substr(cursor_, kPattern.size());
-  for (std::size_t i = 0; i < version.size(); ++i) {
-    const bool match =
-        kPattern[i] == '#' ? is(version[i], CharClass::digit) : version[i] == kPattern[i];
-    if (!match)
-      return fail(bad_request("the request line does not end in an HTTP version and CRLF"));
+  if (!begins_pattern(version, kPattern)) {
+    return fail(bad_request("the request line does not end in an HTTP version and CRLF"));  // R4.3
   }
   if (version.size() < kPattern.size()) return ParseStatus::need_more;
   if (version[5] != '1') return fail({505, Reason::bad_request, "only HTTP/1.x is spoken here"});
@@ -516,14 +413,14 @@ ParseStatus RequestParser::finish(std::string_view received, RequestHead& head) 
   fields_.views(received, head.fields);
   const Control control(head.fields);
 
-  if (const auto problem = framing_problem(control, minor_); !problem.empty()) {
+  if (const auto problem = detail::framing_problem(control, minor_); !problem.empty()) {
     return fail(bad_request(problem));
   }
   if (control.has_codings) {
     if (control.codings.others > 0) return fail(coding_error(control.codings));
     head.body.kind = BodyKind::chunked;
   } else if (control.lengths > 0) {
-    head.body = {BodyKind::length, *parse_content_length(control.length)};
+    head.body = {BodyKind::length, *detail::parse_content_length(control.length)};
     if (head.body.length > limits_.body) {
       return fail({413, Reason::body_too_large, "the request body is too large"});
     }
@@ -544,7 +441,7 @@ ParseStatus RequestParser::finish(std::string_view received, RequestHead& head) 
     return fail(bad_request(problem));
   }
 
-  head.keep_alive = persists(control, minor_);
+  head.keep_alive = detail::persists(control, minor_);
   if (control.expects_other) {
     return fail({417, Reason::expectation_failed, "only 100-continue can be expected"});  // R4.15
   }
@@ -591,12 +488,10 @@ ParseStatus ResponseParser::parse_head(std::string_view received, Method to, Res
 // "HTTP/1." digit SP 3digit, then the end of the line or SP and a phrase (RFC 9112 §4). The phrase
 // and the space before it may be missing: servers in the field send both forms.
 ParseStatus ResponseParser::read_status_line(std::string_view received) {
-  constexpr std::string_view kPattern = "HTTP/1.# ###";  // # stands for a digit
+  constexpr std::string_view kPattern = "HTTP/1.# ###";
   const std::string_view start = received.substr(0, kPattern.size());
-  for (std::size_t i = 0; i < start.size(); ++i) {
-    const bool match =
-        kPattern[i] == '#' ? is(start[i], CharClass::digit) : start[i] == kPattern[i];
-    if (!match) return fail("the response does not begin with an HTTP/1 status line");
+  if (!begins_pattern(start, kPattern)) {
+    return fail("the response does not begin with an HTTP/1 status line");
   }
   std::string_view line;
   const ParseStatus status = fields_.next_line(received, line);
@@ -622,12 +517,12 @@ ParseStatus ResponseParser::finish(std::string_view received, Method to, Respons
   fields_.views(received, head.fields);
   const Control control(head.fields);
 
-  // Also for responses without body: their fields are forwarded, and the next reader may trust
-  // them.
-  if (const auto problem = framing_problem(control, minor_); !problem.empty()) return fail(problem);
+  // Also for responses without body: their fields go on to a reader who may trust them.
+  const std::string_view problem = detail::framing_problem(control, minor_);
+  if (!problem.empty()) return fail(problem);
   if (control.codings.chunked_last && control.codings.others > 0) {
     // Legal (RFC 9112 §6.1), but the inner coding is declared only in the hop-by-hop field that we
-    // must replace by our own: forwarded, the client would take coded bytes for the content.
+    // must replace by our own. Forwarded, the client would take coded bytes for the content.
     return fail("a transfer coding other than chunked");
   }
 
@@ -638,11 +533,11 @@ ParseStatus ResponseParser::finish(std::string_view received, Method to, Respons
   } else if (control.codings.chunked_last) {
     head.body.kind = BodyKind::chunked;
   } else if (control.lengths > 0) {
-    head.body = {BodyKind::length, *parse_content_length(control.length)};
+    head.body = {BodyKind::length, *detail::parse_content_length(control.length)};
   } else {
     head.body.kind = BodyKind::until_close;  // R4.17
   }
-  head.keep_alive = persists(control, minor_) && head.body.kind != BodyKind::until_close;
+  head.keep_alive = detail::persists(control, minor_) && head.body.kind != BodyKind::until_close;
   return ParseStatus::complete;
 }
 

@@ -227,8 +227,8 @@ class ChunkedDecoder {
   // Consumes a prefix of `input`: `consumed` bytes. `data` points into `input`.
   [[nodiscard]] Status step(std::string_view input, std::size_t& consumed, std::string_view& data);
 
-  // After `done`; views into the decoder's own storage, valid until reset(). Framing, routing,
-  // authentication and cache-control fields have been dropped (R4.13).
+  // After `done`; views into the decoder's own storage, valid until reset() or a move. Framing,
+  // routing, authentication and cache-control fields have been dropped (R4.13).
   [[nodiscard]] const Fields& trailers() const noexcept { return trailers_; }
   [[nodiscard]] const ParseError& error() const noexcept { return error_; }
   void reset() noexcept;
