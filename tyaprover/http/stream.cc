@@ -396,10 +396,10 @@ IoResult Stream::ReadAwaiter::await_resume() noexcept {
   return impl->read_result;
 }
 
-Stream::WriteAwaiter Stream::write(std::initializer_list<std::string_view> parts, Nanos stall) {
+Stream::WriteAwaiter Stream::write(Nanos stall, std::string_view a, std::string_view b,
+                                   std::string_view c, std::string_view d) {
   WriteAwaiter awaiter{impl_, stall, {}};
-  assert(parts.size() <= kMaxParts);
-  for (const std::string_view part : parts) {
+  for (const std::string_view part : {a, b, c, d}) {
     if (part.empty()) continue;
     // sendmsg only reads; iovec has no const form.
     awaiter.parts[awaiter.count++] = {const_cast<char*>(part.data()), part.size()};

@@ -9,7 +9,7 @@
 //
 //   const IoResult r = co_await stream.read(buffer, sizeof buffer, worker.now() + 10s);
 //   if (r.error != IoError::none) co_return;
-//   const IoError e = co_await stream.write({head, body}, 60s);
+//   const IoError e = co_await stream.write(60s, head, body);
 #pragma once
 
 #include <sys/socket.h>
@@ -20,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <string_view>
 
 #include "tyaprover/base/clock.h"
@@ -93,10 +92,11 @@ class Stream {
   [[nodiscard]] ReadAwaiter read(char* data, std::size_t size, TimePoint deadline);
 
   struct WriteAwaiter;
-  static constexpr std::size_t kMaxParts = 8;
+  static constexpr std::size_t kMaxParts = 4;
   // Writes all parts, gathered into as few system calls as the kernel takes. `stall`: how long the peer
   // may accept no byte. Parts must stay valid until then. Result: IoError.
-  [[nodiscard]] WriteAwaiter write(std::initializer_list<std::string_view> parts, Nanos stall);
+  [[nodiscard]] WriteAwaiter write(Nanos stall, std::string_view a, std::string_view b = {},
+                                   std::string_view c = {}, std::string_view d = {});
 
   // Bytes handed to the kernel since the socket was opened.
   [[nodiscard]] std::uint64_t bytes_written() const noexcept;
