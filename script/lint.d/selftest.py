@@ -27,7 +27,8 @@ CLEAN = {
     'tyaprover/metrics/counter_test.cc': '#include <gtest/gtest.h>\n#include <unistd.h>\n'
                                          '#include "tyaprover/metrics/counter.h"\n'
                                          'void wait() { std::this_thread::sleep_for(1s); std::printf("x"); }\n',
-    'tyaprover/cache/lru.h': '#pragma once\n#include <list>\n',
+    'tyaprover/cache/lru.h': '#pragma once\n#include <list>\n'
+                             'void g() { puts("x"); }  // lint:allow console, because of this test\n',
     'tyaprover/telemetry/stats.h': '#pragma once\n#include "tyaprover/metrics/counter.h"\n'
                                    '#include "tyaprover/cache/lru.h"\n',
     'tyaprover/http/server.h': '#pragma once\n#include <boost/asio.hpp>\n#include <unistd.h>\n'
@@ -38,7 +39,7 @@ CLEAN = {
     'tyaprover/filters/compression.cc': '#include <zlib.h>\n#include "tyaprover/http/server.h"\n'
                                         '#include "tyaprover/telemetry/stats.h"\n'
                                         'void f() { snprintf(b, 9, "x"); timer.sleep(1); }\n'
-                                        'void g() { fprintf(stderr, "x"); }  // lint:allow console, because of this test\n',
+                                        'void g() { fprintf(stderr, "x"); }\n',
     'tyaprover/gateway/config.cc': '#include <yaml-cpp/yaml.h>\n#include <nlohmann/json.hpp>\n'
                                    '#include "tyaprover/base/clock.h"\n#include "tyaprover/filters/pipeline.h"\n',
     'tyaprover/filters/pipeline.h': '#pragma once\n',
@@ -108,9 +109,9 @@ CASES = [
     ('words', {'tyaprover/gateway/wait.cc': '/* a\n comment */\nvoid f() { usleep(1); }\n'}, 'wait.cc:3: product code sleeps'),
     ('words', {'tyaprover/cache/lru.h': '#pragma once\nvoid f() { std::cout << 1; }\n'},
      'lru.h:2: this room writes to the terminal'),
-    ('words', {'tyaprover/filters/pipeline.h': '#pragma once\nvoid f() { printf("x"); }\n'},
-     'pipeline.h:2: this room writes to the terminal'),
-    ('words', {'tyaprover/http/stop.cc': 'void f() { std::exit(1); }\n'}, 'stop.cc:1: this room ends the process'),
+    ('words', {'tyaprover/telemetry/stats.h': '#pragma once\nvoid f() { printf("x"); }\n'},
+     'stats.h:2: this room writes to the terminal'),
+    ('words', {'tyaprover/cache/stop.cc': 'void f() { std::exit(1); }\n'}, 'stop.cc:1: this room ends the process'),
     ('words', {'tyaprover/gateway/dice.cc': 'int f() { return rand(); }\n'}, 'dice.cc:1: rand() is shared'),
     ('words', {'tyaprover/base/clock.h': '// no guard\n'}, 'clock.h:1: no #pragma once'),
     ('words', {'tyaprover/base/later.cc': '// TODO: later\n'}, 'later.cc:1: an open end without an owner'),

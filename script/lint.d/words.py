@@ -8,7 +8,7 @@ import re
 import source
 
 # Rooms that report through values, listeners and counters and never write to the terminal themselves.
-SILENT = {'base', 'metrics', 'resilience', 'cache', 'trace', 'telemetry', 'http', 'filters'}
+SILENT = {'base', 'metrics', 'resilience', 'cache', 'trace', 'telemetry'}
 
 EMPTY_NAMES = {'util', 'utils', 'helper', 'helpers', 'common', 'manager', 'misc'}
 
