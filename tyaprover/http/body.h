@@ -51,8 +51,7 @@ class BodySource {
   // Trailer fields, after the last piece; null for none. Never merged into the head.
   [[nodiscard]] virtual const Fields* trailers() const noexcept { return nullptr; }
 
-  // Asks the read() that is under way to end soon with BodyError::aborted, losing nothing; for sources whose
-  // reads can wait for ever and that outlive the reader.
+  // Asks the read() that is under way to end soon, with BodyError::aborted, because nobody wants the rest.
   virtual void cancel_read() {}
 
   // Called by BodyPtr instead of delete, so that a pooled object can go back to its pool.

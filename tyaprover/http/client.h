@@ -1,0 +1,146 @@
+// ClientConnection and ConnectionPool: HTTP/1 requests to one upstream address from one worker.
+//
+// Confined to a worker. A pool owns its idle connections; a connection in use is owned by whoever took it, and
+// goes back by release() (or BodyPtr), which closes it unless the whole response was read. The pool outlives
+// its connections.
+//
+// A read stands on every idle connection: an upstream that closes, or sends what nobody asked for, is noticed
+// when it happens, and the next response needs no further system call to be waited for.
+//
+//   ClientConnection* c = pool.take();                       // idle, or null
+//   c->begin(Method::get);
+//   co_await c->write(head);
+//   if (co_await c->read_head(deadline) == ReadHead::complete) use(c->head());
+//   exchange.response.body = BodyPtr(c);                     // the connection is the body; released at its end
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "tyaprover/http/body.h"
+#include "tyaprover/http/buffer_pool.h"
+#include "tyaprover/http/parser.h"
+#include "tyaprover/http/stream.h"
+#include "tyaprover/http/timer_wheel.h"
+
+namespace tyaprover::http {
+
+class ConnectionPool;
+
+struct ClientOptions {
+  HeadLimits head;                                // of responses
+  std::size_t trailers = 8 * 1024;
+  Nanos body_idle = std::chrono::seconds(60);     // no byte of a response body
+  Nanos write = std::chrono::seconds(60);         // the upstream takes no byte
+  Nanos idle = std::chrono::seconds(30);          // in the pool
+  std::size_t max_idle = 64;
+};
+
+enum class ReadHead : std::uint8_t {
+  complete,
+  timeout,
+  closed,    // the upstream closed or reset the connection
+  protocol,  // it is no HTTP: see error()
+  aborted,   // abort() was called
+};
+
+class ClientConnection final : public BodySource {
+ public:
+  ClientConnection(Worker& worker, ConnectionPool& pool);
+  ~ClientConnection() override;
+
+  [[nodiscard]] Stream::ConnectAwaiter connect(const Endpoint& endpoint, TimePoint deadline) {
+    return stream_.connect(endpoint, deadline);
+  }
+
+  // Starts a new request with that method; what is left of the last response is forgotten.
+  void begin(Method method) noexcept;
+  // Writes parts of the request. Result: IoError.
+  [[nodiscard]] Stream::WriteAwaiter write(std::string_view a, std::string_view b = {},
+                                           std::string_view c = {}, std::string_view d = {});
+  // Reads the next head, interim (1xx) or final. Views in it are valid until the next begin() or interim.
+  [[nodiscard]] Task<ReadHead> read_head(TimePoint deadline);
+  [[nodiscard]] ResponseHead& head() noexcept { return head_; }
+  [[nodiscard]] const ParseError& error() const noexcept { return parser_.error(); }
+  // Bytes of responses to the running request, received so far.
+  [[nodiscard]] std::uint64_t bytes_received() const noexcept { return bytes_received_; }
+  // It has served a request before this one.
+  [[nodiscard]] bool reused() const noexcept { return requests_ > 1; }
+  // False when the peer has closed, or sent bytes unasked; asks the kernel.
+  [[nodiscard]] bool still_usable() const noexcept;
+
+  // The response's body, once a final head is complete.
+  [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override;
+  [[nodiscard]] std::optional<BodyPiece> poll() override;
+  [[nodiscard]] Task<Result<BodyPiece, BodyError>> read() override;
+  [[nodiscard]] const Fields* trailers() const noexcept override;
+  [[nodiscard]] bool body_complete() const noexcept { return complete_; }
+  void cancel_read() override { abort(); }
+  // Back to the pool when it can serve another request, else closed.
+  void release() noexcept override;
+
+  // Ends whatever waits on it; the connection cannot be used again.
+  void abort() noexcept;
+
+  // For an upgraded connection: the socket, and what the upstream sent right behind its 101.
+  [[nodiscard]] Stream& stream() noexcept { return stream_; }
+  [[nodiscard]] std::string_view unread() const noexcept { return unread_; }
+
+ private:
+  friend class ConnectionPool;
+
+  void start_idle();
+  [[nodiscard]] std::optional<BodyPiece> decode();
+
+  Worker& worker_;
+  ConnectionPool& pool_;
+  Stream stream_;
+  ResponseParser parser_;
+  ResponseHead head_;
+  Method method_ = Method::get;
+  ChunkedDecoder decoder_;
+
+  Buffer buffer_;               // heads, and what came with them
+  std::size_t begin_ = 0;
+  std::size_t filled_ = 0;
+  Buffer body_buffer_;          // later parts of the body
+  std::string_view unread_;     // body bytes not decoded yet
+  std::uint64_t decoded_ = 0;
+  bool complete_ = true;
+  bool in_response_ = false;    // a final head was read
+  bool keep_alive_ = false;
+  std::optional<BodyError> body_error_;
+  std::uint64_t bytes_received_ = 0;
+  std::uint64_t requests_ = 0;
+  Nanos idle_timeout_{};
+  Timer idle_timer_;
+};
+
+class ConnectionPool {
+ public:
+  ConnectionPool(Worker& worker, ClientOptions options);
+  ~ConnectionPool();
+
+  // The connection used last, ready for begin(); null when none is idle.
+  [[nodiscard]] ClientConnection* take();
+  // A new one, to be connected.
+  [[nodiscard]] ClientConnection* create();
+
+  [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
+  [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
+
+ private:
+  friend class ClientConnection;
+  void give(ClientConnection& connection);
+  void remove_idle(ClientConnection& connection);
+
+  Worker& worker_;
+  const ClientOptions options_;
+  std::vector<std::unique_ptr<ClientConnection>> idle_;
+};
+
+}  // namespace tyaprover::http
