@@ -22,10 +22,12 @@ tyaprover_room(cli LINK tyaprover_gateway tyaprover_commandline)
 CLEAN = {
     'CMakeLists.txt': ROOMS,
     'docs/design.md': '# Design\n\n## Open ends\n\n| key | what | owner |\n| http2 | … | the http room |\n\n## Next\n',
+    'docs/threat-model.md': '| promise | `Counter.Counts` in `counter.h` |\n',
     'tyaprover/base/clock.h': '#pragma once\n#include <chrono>\n#include <sys/random.h>\n',
     'tyaprover/metrics/counter.h': '#pragma once\n#include <atomic>\n#include "tyaprover/base/clock.h"\n',
     'tyaprover/metrics/counter_test.cc': '#include <gtest/gtest.h>\n#include <unistd.h>\n'
                                          '#include "tyaprover/metrics/counter.h"\n'
+                                         'TEST_F(Counter, Counts) {}\n'
                                          'void wait() { std::this_thread::sleep_for(1s); std::printf("x"); }\n',
     'tyaprover/cache/lru.h': '#pragma once\n#include <list>\n'
                              'void g() { puts("x"); }  // lint:allow console, because of this test\n',
@@ -118,6 +120,8 @@ CASES = [
     ('words', {'tyaprover/base/later.cc': '// TODO(nobody): later\n'}, 'later.cc:1: an open end without an owner'),
     ('words', {'tyaprover/base/later.cc': '\n// FIXME later\n'}, 'later.cc:2: an open end without an owner'),
     ('words', {'tests/integration/proxy_utils.h': '#pragma once\n'}, 'proxy_utils.h:1: "utils" says nothing'),
+    ('words', {'docs/threat-model.md': '\n| promise | `Counter.CountsOn` |\n'},
+     'docs/threat-model.md:2: there is no test Counter.CountsOn'),
     ('words', {'docs/misc.md': ''}, 'docs/misc.md:1: "misc" says nothing'),
     ('words', {'tyaprover/gateway/cache_manager.h': '#pragma once\n'}, '"manager" says nothing'),
 ]

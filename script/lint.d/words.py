@@ -1,4 +1,4 @@
-"""Checks names and words that docs/design.md and CONTRIBUTING.md rule out, where a compiler cannot.
+"""Checks names and words that docs/design.md and CONTRIBUTING.md rule out, and that promised tests exist.
 
 A line that breaks a rule for a good reason says so:  // lint:allow RULE, because …
 """
@@ -68,11 +68,32 @@ def check_todo(findings, name, text, owned):
                              'docs/design.md, or do it now')
 
 
+PROMISES = 'docs/threat-model.md'
+
+
+def check_promises(findings, tree, names):
+    """Every test that the threat model names as `Suite.Name` exists."""
+    if PROMISES not in names:
+        return
+    tests = set()
+    for name in names:
+        if name.endswith('_test.cc'):
+            text = source.read(tree, name)
+            tests.update(f'{match[1]}.{match[2]}'
+                         for match in re.finditer(r'^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)', text, re.MULTILINE))
+    for number, line in enumerate(source.read(tree, PROMISES).split('\n'), 1):
+        for promised in re.findall(r'`([A-Z]\w+\.[A-Z]\w+)`', line):
+            if promised not in tests:
+                findings.add(PROMISES, number, f'there is no test {promised}',
+                             'name the test that shows this promise, or write one')
+
+
 def main():
     tree = source.root()
     findings = source.Findings('words')
     owned = open_ends(tree)
     names = source.files(tree)
+    check_promises(findings, tree, names)
     for name in names:
         if name.startswith('fuzz/corpus/'):
             continue
