@@ -47,10 +47,10 @@ class Arena {
   }
 
  private:
-  static constexpr std::size_t kBlock = 1024;
+  static constexpr std::size_t kBlock = 4096;  // a usual request head and its replies fit
 
   void grow(std::size_t size) {
-    const std::size_t block = size > kBlock || !blocks_.empty() ? size + 4 * kBlock : kBlock;
+    const std::size_t block = size > kBlock || !blocks_.empty() ? size + kBlock : kBlock;
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(block));
     next_ = blocks_.back().get();
     room_ = block;

@@ -236,17 +236,22 @@ ClientConnection* ConnectionPool::take() {
     std::unique_ptr<ClientConnection> connection = std::move(idle_.back());
     idle_.pop_back();
     if (connection->stream_.is_open() && !connection->stream_.read_ready()) {
+      ++in_use_;
       return connection.release();
     }
   }
   return nullptr;
 }
 
-ClientConnection* ConnectionPool::create() { return new ClientConnection(worker_, *this); }
+ClientConnection* ConnectionPool::create() {
+  ++in_use_;
+  return new ClientConnection(worker_, *this);
+}
 
 void ConnectionPool::give(ClientConnection& connection) {
   std::unique_ptr<ClientConnection> owned(&connection);
-  const bool reusable = connection.in_response_ && connection.complete_ && connection.keep_alive_ &&
+  --in_use_;
+  const bool reusable = connection.in_response_ && connection.complete_ && connection.keep_alive_ && !connection.spoiled_ &&
                         connection.unread_.empty() && connection.stream_.is_open() &&
                         !connection.stream_.read_standing();
   if (!reusable || idle_.size() >= options_.max_idle || connection.idle_timeout_ <= Nanos(0)) return;

@@ -83,6 +83,8 @@ class ClientConnection final : public BodySource {
   // Back to the pool when it can serve another request, else closed.
   void release() noexcept override;
 
+  // Closes it at release(): the request was not sent whole, or nobody waits for the response's end.
+  void spoil() noexcept { keep_alive_ = false; spoiled_ = true; }
   // Ends whatever waits on it; the connection cannot be used again.
   void abort() noexcept;
 
@@ -113,6 +115,7 @@ class ClientConnection final : public BodySource {
   bool complete_ = true;
   bool in_response_ = false;    // a final head was read
   bool keep_alive_ = false;
+  bool spoiled_ = false;
   std::optional<BodyError> body_error_;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t requests_ = 0;
@@ -131,6 +134,8 @@ class ConnectionPool {
   [[nodiscard]] ClientConnection* create();
 
   [[nodiscard]] std::size_t idle() const noexcept { return idle_.size(); }
+  // Connections taken or created and not released yet.
+  [[nodiscard]] std::size_t in_use() const noexcept { return in_use_; }
   [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
 
  private:
@@ -141,6 +146,7 @@ class ConnectionPool {
   Worker& worker_;
   const ClientOptions options_;
   std::vector<std::unique_ptr<ClientConnection>> idle_;
+  std::size_t in_use_ = 0;
 };
 
 }  // namespace tyaprover::http

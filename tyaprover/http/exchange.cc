@@ -16,6 +16,7 @@ void Response::clear() noexcept {
 void Exchange::reset() noexcept {
   request.clear();
   request_body = nullptr;
+  body_reader_done.reset();
   path.clear();
   client = {};
   arena.reset();
@@ -27,7 +28,7 @@ void Exchange::reset() noexcept {
   upstream_tries = 0;
   quiet = false;
   forwarded_expect = false;
-  timings = Timings{.accepted = timings.accepted};
+  timings = Timings{};
   outcome = Outcome::complete;
   bytes_in = bytes_out = 0;
 }

@@ -122,6 +122,10 @@ class Exchange {
   std::string_view scheme = "http";
   Arena arena;
 
+  // Set while something else than the handler reads request_body (a proxy's upload): the server waits for it
+  // before it touches the connection again.
+  std::shared_ptr<Event> body_reader_done;
+
   // Limits that the route may change before the body is read.
   Nanos body_idle_timeout{};
   std::uint64_t body_rate = 0;

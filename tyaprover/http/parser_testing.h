@@ -17,7 +17,7 @@
 
 #include "tyaprover/http/parser.h"
 
-namespace tyaprover::http::testing {
+namespace tyaprover::http::parser_testing {
 
 // All that can be seen of a parser after its last call.
 struct Outcome {
@@ -168,4 +168,4 @@ inline std::vector<std::size_t> every_byte(std::size_t size) {
   return cuts;
 }
 
-}  // namespace tyaprover::http::testing
+}  // namespace tyaprover::http::parser_testing

@@ -186,7 +186,8 @@ Task<bool> ServerConnection::serve_request(Head head) {
   }
 
   bool more = false;
-  if (client_gone_ || body_.error() == BodyError::disconnected) {
+  if (client_gone_ || body_.error() == BodyError::disconnected ||
+      e.outcome == Outcome::client_disconnected) {
     e.outcome = Outcome::client_disconnected;
   } else if (!stream_.is_open()) {
     e.outcome = Outcome::shutdown;
@@ -196,6 +197,7 @@ Task<bool> ServerConnection::serve_request(Head head) {
   watch_client(nullptr);
   if (e.request.body.kind != BodyKind::none) e.bytes_in -= std::min(e.bytes_in, body_.rest().size());
   finish_exchange();
+  if (e.body_reader_done) co_await *e.body_reader_done;
 
   if (e.request.body.kind == BodyKind::none) co_return more;
   if (more && !body_.complete()) {
@@ -311,6 +313,7 @@ Task<bool> ServerConnection::send_response() {
     } else {
       stream_.close();
     }
+    if (outcome == Outcome::truncated && e.reason == Reason::none) e.reason = Reason::upstream_reset;
     co_return false;
   }
   if (response.status == 101 && response.tunnel) {

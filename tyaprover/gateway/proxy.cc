@@ -1,0 +1,437 @@
+// One request's way to an upstream and back.
+//
+// The usual request has no body, or one that came with its head: it is written in one go, the
+// response head is awaited, and the upstream connection itself becomes the response's body. Nothing
+// else is allocated.
+//
+// A request whose body is still coming gets an Upload: a second coroutine that pulls from the
+// client and writes to the upstream while this one waits for the response. Either may end first.
+// The upload is told to stop when the response is over, and the server waits for its end before it
+// reads from the client again.
+
+#include "tyaprover/gateway/proxy.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tyaprover/gateway/forwarding.h"
+#include "tyaprover/gateway/tunnel.h"
+#include "tyaprover/http/worker.h"
+
+namespace tyaprover::gateway {
+namespace {
+
+using http::BodyError;
+using http::BodyPiece;
+using http::ClientConnection;
+using http::Exchange;
+using http::IoError;
+using http::ReadHead;
+using http::Reason;
+using http::Task;
+
+constexpr unsigned kMaxInterim = 10;  // R4.17
+constexpr unsigned kMaxTries = 8;     // connects to different targets
+
+// What went wrong with a try, and what may be done about it.
+struct Failure {
+  Reason reason = Reason::none;
+  std::string_view what;
+  bool next_target = false;  // nothing was sent: another target may be tried
+  bool same_target = false;  // an idle connection had died: once more on a fresh one (R6.4)
+};
+
+// The chunk-size line of a piece, as text.
+struct ChunkSize {
+  std::array<char, 18> text;
+  std::size_t size;
+  explicit ChunkSize(std::size_t n) noexcept {
+    char* const end = std::to_chars(text.data(), text.data() + 16, n, 16).ptr;
+    end[0] = '\r';
+    end[1] = '\n';
+    size = static_cast<std::size_t>(end - text.data()) + 2;
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {text.data(), size}; }
+};
+
+// A request body on its way to the upstream, and the connection it goes out on. Shared by the
+// upload's coroutine and by whoever reads the response; the connection is let go when both are done
+// with it.
+struct Upload {
+  Exchange& exchange;
+  ConnectionPtr connection;
+  Nanos response_head_timeout;
+  std::shared_ptr<http::Event> done = std::make_shared<http::Event>();
+  bool chunked = false;
+  bool stop = false;
+  bool awaiting_head = true;
+  bool waiting_for_client = false;
+  std::optional<BodyError> error;  // of the client's side
+
+  // Ends it soon; the upstream connection is of no use afterwards.
+  void cancel() {
+    if (done->is_set()) return;
+    stop = true;
+    exchange.request_body->cancel_read();
+    connection->abort();
+  }
+};
+
+// Writes one piece, with its chunk framing when the length is not known.
+Task<IoError> write_piece(Upload& u, BodyPiece piece) {
+  ClientConnection& connection = *u.connection;
+  if (!u.chunked) co_return co_await connection.write(piece.data);
+  if (!piece.data.empty()) {
+    const ChunkSize size(piece.data.size());
+    const IoError error = co_await connection.write(size.view(), piece.data, "\r\n");
+    if (error != IoError::none) co_return error;
+  }
+  if (!piece.last) co_return IoError::none;
+  std::string end = "0\r\n";
+  if (u.exchange.request.fields.list_contains(http::KnownField::te, "trailers")) {
+    if (const http::Fields* const trailers = u.exchange.request_body->trailers()) {
+      for (const http::Field& field : *trailers) {
+        end.append(field.name).append(": ").append(field.value).append("\r\n");
+      }
+    }
+  }
+  end += "\r\n";
+  co_return co_await connection.write(end);
+}
+
+Task<void> run_upload(std::shared_ptr<Upload> upload) {
+  Upload& u = *upload;
+  http::BodySource& body = *u.exchange.request_body;
+  while (!u.stop) {
+    std::optional<BodyPiece> piece = body.poll();
+    if (!piece) {
+      u.waiting_for_client = true;
+      auto next = co_await body.read();
+      u.waiting_for_client = false;
+      if (u.stop) break;
+      if (!next) {
+        u.error = next.error();
+        u.connection->abort();  // wakes whoever waits for the response
+        break;
+      }
+      piece = *next;
+    }
+    const IoError error = co_await write_piece(u, *piece);
+    if (error != IoError::none) {
+      // An upstream that takes no more may have answered already: the response tells.
+      u.connection->spoil();
+      break;
+    }
+    if (piece->last) break;
+  }
+  // The response's time begins when the request is out.
+  if (!u.stop && !u.error && u.awaiting_head) {
+    u.connection->stream().set_read_deadline(
+        std::min(u.exchange.deadline, u.exchange.worker.now() + u.response_head_timeout));
+  }
+  u.done->set();
+}
+
+// The response's body while the request's may still be on its way.
+class BodyWithUpload final : public http::BodySource {
+ public:
+  explicit BodyWithUpload(std::shared_ptr<Upload> upload) : upload_(std::move(upload)) {}
+  ~BodyWithUpload() override { upload_->cancel(); }
+
+  [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override {
+    return upload_->connection->length();
+  }
+  [[nodiscard]] std::optional<BodyPiece> poll() override { return upload_->connection->poll(); }
+  [[nodiscard]] Task<Result<BodyPiece, BodyError>> read() override {
+    return upload_->connection->read();
+  }
+  [[nodiscard]] const http::Fields* trailers() const noexcept override {
+    return upload_->connection->trailers();
+  }
+  void cancel_read() override { upload_->connection->cancel_read(); }
+
+ private:
+  std::shared_ptr<Upload> upload_;
+};
+
+// One request, from the first try to the reply.
+class Proxying {
+ public:
+  Proxying(Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
+           ProxyCounters& counters)
+      : e_(exchange),
+        worker_(exchange.worker),
+        upstream_(upstream),
+        app_(upstream.app()),
+        options_(options),
+        counters_(counters) {}
+
+  Task<void> run();
+
+ private:
+  Task<Failure> connect_and_send(WorkerTarget& target, bool fresh);
+  Task<Failure> send(bool reused);
+  Task<Failure> receive_head(bool reused);
+  void deliver();
+  void fail(const Failure& failure);
+  Failure head_failure(ReadHead result, bool reused);
+
+  [[nodiscard]] ClientConnection& connection() noexcept {
+    return upload_ ? *upload_->connection : *connection_;
+  }
+
+  Exchange& e_;
+  http::Worker& worker_;
+  WorkerUpstream& upstream_;
+  const AppConfig& app_;
+  const ProxyOptions& options_;
+  ProxyCounters& counters_;
+
+  std::string_view authority_;  // of the target of this try
+  ConnectionPtr connection_;    // before an upload takes it over
+  std::shared_ptr<Upload> upload_;
+  std::optional<BodyPiece> first_;  // of the request body, what came with the head
+};
+
+Task<void> Proxying::run() {
+  std::array<WorkerTarget*, kMaxTries> tried{};
+  std::size_t tries = 0;
+  Failure failure{.reason = Reason::no_healthy_upstream,
+                  .what = upstream_.size() == 0 ? "no address of the upstream is known yet"
+                                                : "every target was tried"};
+  while (tries < kMaxTries) {
+    WorkerTarget* const target = upstream_.pick(std::span(tried.data(), tries));
+    if (target == nullptr) break;
+    tried[tries++] = target;
+    authority_ = target->target->authority;
+    e_.upstream = target->target->address;
+    e_.upstream_tries = static_cast<unsigned>(tries);
+    failure = co_await connect_and_send(*target, false);
+    if (failure.same_target) {
+      ++counters_.idle_race_retries;
+      failure = co_await connect_and_send(*target, true);
+    }
+    if (failure.reason == Reason::none) {
+      deliver();
+      co_return;
+    }
+    if (!failure.next_target || worker_.now() >= e_.deadline) break;
+  }
+  fail(failure);
+}
+
+Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
+  connection_.reset(fresh ? nullptr : target.pool.take());
+  // Sent again in no case, so an idle connection is asked once more whether it still lives.
+  if (connection_ && !http::is_idempotent(e_.request.method_id) && !connection_->still_usable()) {
+    connection_.reset();
+  }
+  const bool reused = connection_ != nullptr;
+  if (!reused) {
+    connection_.reset(target.pool.create());
+    const TimePoint limit = worker_.now() + app_.timeouts.connect;
+    const IoError error =
+        co_await connection_->connect(target.target->endpoint, std::min(limit, e_.deadline));
+    if (error != IoError::none) {
+      connection_.reset();
+      if (error == IoError::closed) co_return Failure{.reason = Reason::client_disconnected};
+      upstream_.note_connect_failure(target);
+      if (error == IoError::timeout) {
+        co_return Failure{.reason = worker_.now() >= e_.deadline ? Reason::request_timeout
+                                                                 : Reason::upstream_connect_timeout,
+                          .what = "the connection was not accepted in time",
+                          .next_target = true};
+      }
+      co_return Failure{
+          .reason = Reason::upstream_connect_failed, .what = to_string(error), .next_target = true};
+    }
+    upstream_.note_connect_success(target);
+    e_.timings.upstream_connected = worker_.now();
+  }
+  e_.timings.upstream_acquired = worker_.now();
+  co_return co_await send(reused);
+}
+
+Task<Failure> Proxying::send(bool reused) {
+  ClientConnection& c = *connection_;
+  c.begin(e_.request.method_id);
+  const RequestHeadOptions head_options{
+      .host_header = app_.host_header,
+      .target_authority = authority_,
+      .forwarded = options_.forwarded_header,
+      .underscore_drops = &counters_.underscore_fields_dropped,
+  };
+  const std::string_view head = write_request_head(e_, head_options);
+
+  if (e_.request_body != nullptr && !first_) first_ = e_.request_body->poll();
+  const bool chunked = e_.request.body.kind == http::BodyKind::chunked;
+  const std::uint64_t written_before = c.stream().bytes_written();
+  IoError error = IoError::none;
+  if (!first_) {
+    error = co_await c.write(head);
+  } else if (!chunked) {
+    error = co_await c.write(head, first_->data);
+  } else if (!first_->data.empty()) {
+    const ChunkSize size(first_->data.size());
+    error =
+        co_await c.write(head, size.view(), first_->data, first_->last ? "\r\n0\r\n\r\n" : "\r\n");
+  } else {
+    error =
+        co_await c.write(head, first_->last ? std::string_view("0\r\n\r\n") : std::string_view());
+  }
+  if (error != IoError::none) {
+    const bool nothing_sent = c.stream().bytes_written() == written_before;
+    // A peer that closed may have answered before: then the answer counts.
+    if (nothing_sent && reused) {
+      connection_.reset();
+      co_return Failure{.reason = Reason::upstream_reset,
+                        .what = "the idle connection was closed",
+                        .same_target = true};
+    }
+    c.spoil();
+  }
+
+  const bool streaming = e_.request_body != nullptr && !(first_ && first_->last);
+  if (streaming) {
+    e_.forwarded_expect = e_.request.expect_continue;
+    upload_ =
+        std::make_shared<Upload>(Upload{e_, std::move(connection_), app_.timeouts.response_head});
+    upload_->chunked = chunked;
+    e_.body_reader_done = upload_->done;
+    spawn(run_upload(upload_));
+  } else if (!e_.request.upgrade) {
+    e_.connection->watch_client([c = &c] { c->abort(); });
+  }
+  Failure failure = co_await receive_head(reused);
+  if (failure.reason != Reason::none) {
+    e_.connection->watch_client(nullptr);
+    if (upload_) {
+      upload_->cancel();
+    } else {
+      connection_.reset();
+    }
+  }
+  co_return failure;
+}
+
+Task<Failure> Proxying::receive_head(bool reused) {
+  ClientConnection& c = connection();
+  unsigned interim = 0;
+  for (;;) {
+    TimePoint deadline = e_.deadline;
+    if (!upload_ || upload_->done->is_set()) {
+      deadline = std::min(deadline, worker_.now() + app_.timeouts.response_head);
+    }
+    const ReadHead result = co_await c.read_head(deadline);
+    if (result != ReadHead::complete) co_return head_failure(result, reused);
+    if (e_.timings.upstream_first_byte == TimePoint{})
+      e_.timings.upstream_first_byte = worker_.now();
+    const int status = c.head().status;
+    if (status == 101) {
+      if (e_.request.upgrade) co_return Failure{};
+      co_return Failure{.reason = Reason::upstream_protocol_error,
+                        .what = "switched protocols although nobody asked for it"};
+    }
+    if (status >= 200) co_return Failure{};
+    if (++interim > kMaxInterim) {
+      co_return Failure{.reason = Reason::upstream_protocol_error,
+                        .what = "sent more than 10 interim responses"};
+    }
+    if (status == 100 && !e_.request.expect_continue) continue;  // R4.18
+    http::Fields fields;
+    take_interim_fields(c.head().fields, fields);
+    const bool sent = co_await e_.connection->send_interim(status, fields);
+    if (!sent) co_return Failure{.reason = Reason::client_disconnected};
+  }
+}
+
+Failure Proxying::head_failure(ReadHead result, bool reused) {
+  ClientConnection& c = connection();
+  if (upload_ && upload_->error) {
+    switch (*upload_->error) {
+      case BodyError::disconnected:
+        return {.reason = Reason::client_disconnected};
+      case BodyError::malformed:
+        return {.reason = Reason::bad_request, .what = to_string(*upload_->error)};
+      case BodyError::too_large:
+        return {.reason = Reason::body_too_large, .what = to_string(*upload_->error)};
+      case BodyError::timeout:
+      case BodyError::too_slow:
+      case BodyError::aborted:
+        return {.reason = Reason::request_timeout, .what = to_string(*upload_->error)};
+    }
+  }
+  switch (result) {
+    case ReadHead::timeout:
+      if (worker_.now() >= e_.deadline) {
+        return {.reason = Reason::request_timeout,
+                .what = upload_ && upload_->waiting_for_client
+                            ? "the request body did not come in time"
+                            : "the upstream did not answer within the request's time"};
+      }
+      return {.reason = Reason::upstream_response_timeout, .what = "no response head came in time"};
+    case ReadHead::protocol:
+      return {.reason = Reason::upstream_protocol_error, .what = c.error().detail};
+    case ReadHead::aborted:
+      return {.reason = Reason::client_disconnected};
+    case ReadHead::complete:
+    case ReadHead::closed:
+      break;
+  }
+  // An idle connection that dies before one byte of the answer was dying before it was asked.
+  const bool race =
+      reused && c.bytes_received() == 0 && !upload_ && http::is_idempotent(e_.request.method_id);
+  return {.reason = Reason::upstream_reset,
+          .what = "closed the connection before its response was complete",
+          .same_target = race};
+}
+
+void Proxying::deliver() {
+  ClientConnection& c = connection();
+  take_response_head(c.head(), e_);
+  if (e_.response.status == 101) {
+    e_.response.tunnel =
+        std::make_unique<UpgradeTunnel>(worker_, std::move(connection_), app_.timeouts.tunnel);
+    return;
+  }
+  if (upload_) {
+    upload_->awaiting_head = false;
+    e_.response.body = http::BodyPtr(new BodyWithUpload(std::move(upload_)));
+  } else {
+    e_.response.body = http::BodyPtr(connection_.release());
+  }
+}
+
+void Proxying::fail(const Failure& failure) {
+  if (failure.reason == Reason::client_disconnected) {
+    e_.outcome = http::Outcome::client_disconnected;
+    e_.reason = failure.reason;
+    return;
+  }
+  std::string_view detail = failure.what;
+  if (!e_.upstream.empty() && failure.reason != Reason::bad_request &&
+      failure.reason != Reason::body_too_large) {
+    detail = e_.arena.concat({"upstream ", e_.upstream, ": ", failure.what});
+  }
+  int status = http::status_of(failure.reason);
+  if (failure.reason == Reason::request_timeout) {
+    const bool client_was_slow =
+        upload_ && (upload_->error.has_value() || upload_->waiting_for_client);
+    status = client_was_slow ? 408 : 504;
+  }
+  filters::reply(e_, status, failure.reason, detail, options_.reply);
+}
+
+}  // namespace
+
+Task<void> proxy(Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
+                 ProxyCounters& counters) {
+  Proxying proxying(exchange, upstream, options, counters);
+  co_await proxying.run();
+}
+
+}  // namespace tyaprover::gateway
