@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,7 @@ Decoded decode_in_pieces(std::string_view input, std::vector<std::size_t> cuts,
 
 // The outcome of one piece, checked against that of every cut in two and of single bytes.
 Decoded decode(const std::string& input, ChunkedDecoder::Limits limits = {}) {
-  const Decoded whole = decode_in_pieces(input, {}, limits);
+  Decoded whole = decode_in_pieces(input, {}, limits);
   EXPECT_EQ(decode_in_pieces(input, parser_testing::every_byte(input.size()), limits), whole)
       << input;
   for (std::size_t cut = 0; cut < input.size(); ++cut) {
@@ -260,55 +261,17 @@ TEST(ChunkedDecoder, TrailersFollowTheRulesOfFields) {  // R4.13
 }
 
 TEST(ChunkedDecoder, TrailersThatWouldChangeTheMessageAreDropped) {  // R4.13, RFC 9110 §6.5.1
-  for (const auto* name : {"Transfer-Encoding",
-                           "Content-Length",
-                           "Host",
-                           "Authorization",
-                           "Proxy-Authorization",
-                           "Proxy-Authenticate",
-                           "Proxy-Anything",
-                           "WWW-Authenticate",
-                           "Authentication-Info",
-                           "Set-Cookie",
-                           "Set-Cookie2",
-                           "Cookie",
-                           "Cache-Control",
-                           "Expires",
-                           "Age",
-                           "Vary",
-                           "Pragma",
-                           "Warning",
-                           "Date",
-                           "Last-Modified",
-                           "TE",
-                           "Trailer",
-                           "Connection",
-                           "Keep-Alive",
-                           "Upgrade",
-                           "Content-Encoding",
-                           "Content-Type",
-                           "Content-Range",
-                           "Location",
-                           "Range",
-                           "If-Match",
-                           "If-None-Match",
-                           "If-Range",
-                           "If-Modified-Since",
-                           "If-Unknown",
-                           "Expect",
-                           "Max-Forwards",
-                           "Retry-After",
-                           "Forwarded",
-                           "X-Forwarded-For",
-                           "X-Forwarded-Other",
-                           "X-Real-IP",
-                           "Via",
-                           "X-Request-ID",
-                           "traceparent",
-                           "Proxy-Connection",
-                           "HTTP2-Settings",
-                           "Surrogate-Control"}) {
-    const std::string trailers = "A: 1\r\n"s + name + ": x\r\nB: 2\r\n";
+  std::istringstream dropped(
+      "Transfer-Encoding Content-Length Host Authorization Proxy-Authorization "
+      "Proxy-Authenticate Proxy-Anything WWW-Authenticate Authentication-Info "
+      "Set-Cookie Set-Cookie2 Cookie Cache-Control Expires Age Vary Pragma Warning Date "
+      "Last-Modified TE Trailer Connection Keep-Alive Upgrade Content-Encoding "
+      "Content-Type Content-Range Location Range If-Match If-None-Match If-Range "
+      "If-Modified-Since If-Unknown Expect Max-Forwards Retry-After Forwarded "
+      "X-Forwarded-For X-Forwarded-Other X-Real-IP Via X-Request-ID traceparent "
+      "Proxy-Connection HTTP2-Settings Surrogate-Control");
+  for (std::string name; dropped >> name;) {
+    const std::string trailers = "A: 1\r\n" + name + ": x\r\nB: 2\r\n";
     EXPECT_EQ(decode_in_pieces(with_trailers(trailers), {}).trailers, " [A=1] [B=2]") << name;
   }
   for (const auto* name : {"ETag", "Server-Timing", "Digest", "Content-Digest", "grpc-status",

@@ -19,7 +19,7 @@ using parser_testing::parse_response;
 
 // The outcome of one piece, checked against that of every cut in two and of single bytes.
 Outcome parse(const std::string& input, Method to = Method::get, HeadLimits limits = {}) {
-  const Outcome whole = parse_response(input, {}, to, limits);
+  Outcome whole = parse_response(input, {}, to, limits);
   EXPECT_TRUE(whole.views_inside) << input;
   EXPECT_LE(whole.size, input.size()) << input;
   EXPECT_EQ(parse_response(input, every_byte(input.size()), to, limits), whole) << input;
