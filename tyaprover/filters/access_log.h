@@ -24,7 +24,7 @@ struct AccessLogOptions {
   bool enabled = true;
   std::string output = "stdout";  // stdout, stderr or a file's path (reopened on SIGUSR1)
   LogFormat format = LogFormat::json;
-  double sample = 1.0;  // share of 2xx lines written; other statuses always are
+  double sample = 1.0;  // share of whole 2xx responses written; all else always is
   bool query = true;    // false: the query is written as "***"
   std::uint64_t buffer = 4ull * 1024 * 1024;  // per worker
   bool operator==(const AccessLogOptions&) const = default;
@@ -46,7 +46,7 @@ class AccessLog {
   void on_finish(Exchange& exchange, State& state) noexcept;
 
  private:
-  [[nodiscard]] bool is_sampled(int status) noexcept;
+  [[nodiscard]] bool is_sampled(const http::Exchange& exchange) noexcept;
 
   AccessLogWriter::Ring* ring_;
   AccessLogOptions options_;

@@ -14,6 +14,8 @@
 //   writer.flush(1s);                                         // at shutdown
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -62,45 +64,62 @@ class AccessLogWriter {
   bool flush(Nanos limit);
 
   // Thread-safe, over all rings.
-  [[nodiscard]] std::uint64_t lines() const;    // taken
-  [[nodiscard]] std::uint64_t dropped() const;  // lost because a ring was full
+  [[nodiscard]] std::uint64_t lines() const;  // taken
+  [[nodiscard]] std::uint64_t dropped()
+      const;  // lost: a ring was full, or the file was rotated in their midst
 
  private:
-  enum class Drained : std::uint8_t { all, blocked, failed };
+  enum class Drained : std::uint8_t {
+    all,      // the rings were empty for a moment
+    blocked,  // the sink takes nothing now
+    failed,   // the sink refuses
+  };
+  enum class Sink : std::uint8_t {
+    file,
+    socket,
+    stream,  // pipe or terminal
+  };
+  struct Readable;
 
   void run();
+  void sleep_until_pushed(std::unique_lock<std::mutex>& lock);
+  void wake() noexcept;
+  [[nodiscard]] bool called() const noexcept {
+    return stop_ || reopen_ || drains_begun_ < drains_wanted_;
+  }
   Drained drain();
   Drained drain_ring(Ring& ring);
-  long write_some(std::string_view first, std::string_view second) noexcept;
-  void open_output();
-  void handle_reopen();
+  void skip_line(Ring& ring) noexcept;
+  ssize_t write_some(Readable& readable) noexcept;
+  [[nodiscard]] int open_output() noexcept;
+  void close_output() noexcept;
+  void reopen_output();
   void report(int error);
-  void wake();
-  bool anything_pending();
-  std::vector<Ring*> rings() const;
 
   const AccessLogWriterOptions options_;
+
+  // The writer's thread only, once it runs.
   int fd_ = -1;
   bool owns_fd_ = false;
-  bool is_socket_ = false;
-  bool can_stall_ = false;      // not a regular file: poll before writing
-  int trouble_ = 0;             // errno last reported, writer's thread only
-  Ring* unfinished_ = nullptr;  // ring whose line is half written; goes first, writer's thread only
-  std::vector<Ring*> draining_;  // writer's thread only
+  Sink sink_ = Sink::file;
+  int trouble_ = 0;             // errno of the failure that was reported last; 0: it works
+  Ring* unfinished_ = nullptr;  // its line is half written, so it goes first
+  std::vector<Ring*> draining_;
 
-  mutable std::mutex mutex_;  // guards what follows; never taken by push() unless the writer sleeps
-  std::condition_variable wakeup_;
-  std::condition_variable progress_;
+  // Guards what follows. push() takes it only to wake the writer.
+  mutable std::mutex mutex_;
+  std::condition_variable wakeup_;    // to the writer
+  std::condition_variable progress_;  // from it, after each drain
   std::vector<std::unique_ptr<Ring>> rings_;
-  std::uint64_t passes_ = 0;  // drains finished
+  std::uint64_t drains_begun_ = 0;
+  std::uint64_t drains_ended_ = 0;
+  std::uint64_t drains_wanted_ = 0;
   Drained last_drain_ = Drained::all;
+  std::uint64_t cut_ = 0;  // lines whose rest was given up
   bool stop_ = false;
   bool reopen_ = false;
-  unsigned flushers_ = 0;
 
-  // Sequentially consistent against Ring::head_: either the writer sees the new line before it
-  // sleeps, or the producer sees it asleep.
-  std::atomic<bool> asleep_{false};
+  std::atomic<bool> asleep_{false};  // see access_log_writer.cc
 
   std::thread thread_;
 };

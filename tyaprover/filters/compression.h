@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tyaprover/filters/pipeline.h"
+#include "tyaprover/http/buffer_pool.h"
 
 namespace tyaprover::filters {
 
@@ -45,11 +46,14 @@ class CompressionPool;
 
 class Compression {
  public:
-  struct State {};
+  struct State {
+    http::Buffer encoded;  // of a small reply
+  };
 
   explicit Compression(http::Worker& worker);
 
   void on_response(Exchange& exchange, State& state) noexcept;
+  void on_finish(Exchange& exchange, State& state) noexcept;
 
   [[nodiscard]] const CompressionStats& stats() const noexcept;
 

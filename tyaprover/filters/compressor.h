@@ -67,9 +67,9 @@ using CompressorPtr = std::unique_ptr<Compressor, CompressorRelease>;
 class CompressorPool {
  public:
   // So many slow readers can hold an encoder each; the next ones get their responses plain.
-  static constexpr std::size_t kMaxActive = 256;
+  static constexpr std::size_t kMaxActive = 128;
   // Kept per coding while unused.
-  static constexpr std::size_t kMaxIdle = 8;
+  static constexpr std::size_t kMaxIdle = 4;
 
   CompressorPool() = default;
   CompressorPool(const CompressorPool&) = delete;
