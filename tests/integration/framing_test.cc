@@ -136,7 +136,6 @@ std::unique_ptr<Upstream> Framing::upstream_;
 std::unique_ptr<Gateway> Framing::gateway_;
 
 // --- request line and target
-// -------------------------------------------------------------------------------
 
 TEST_F(Framing, LineEndsAreCrlfR4_1) {
   expect_all_rejected({
@@ -326,7 +325,6 @@ TEST_F(Framing, PathsThatCannotBeNormalisedR4_5) {
 }
 
 // --- fields
-// ------------------------------------------------------------------------------------------------
 
 TEST_F(Framing, FieldNamesR4_6) {
   expect_all_rejected({
@@ -446,7 +444,6 @@ TEST_F(Framing, UnderscoreNamesAreDroppedR4_9) {
 }
 
 // --- body framing
-// ------------------------------------------------------------------------------------------
 
 TEST_F(Framing, ContentLengthR4_10) {
   expect_all_rejected({
@@ -705,7 +702,6 @@ TEST_F(Framing, RejectionsAreProblemsWithAReasonAndALogLine) {
 }
 
 // --- Expect
-// ------------------------------------------------------------------------------------------------
 
 TEST_F(Framing, ExpectContinueIsAnsweredBeforeTheBodyR4_15) {
   RawClient client(port());
@@ -786,7 +782,6 @@ TEST_F(Framing, NoContinueForHttp10OrARefusedRouteR4_15) {
 }
 
 // --- pipelining
-// --------------------------------------------------------------------------------------------
 
 TEST(Pipelining, AnswersComeInOrderR4_16) {
   Upstream upstream([](UpstreamExchange& exchange) {
@@ -875,7 +870,6 @@ TEST(Pipelining, UnreadRequestsAreNotHoardedR4_16) {
 }
 
 // --- the upstream's responses
-// ------------------------------------------------------------------------------
 
 // What the upstream sends for a request to /N, and what the client must get.
 struct UpstreamAnswer {
@@ -1236,7 +1230,6 @@ TEST(UpstreamResponses, TrailersNeedNegotiationR4_13) {
 }
 
 // --- upgrade
-// -----------------------------------------------------------------------------------------------
 
 constexpr std::string_view kUpgrade =
     "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -1303,7 +1296,6 @@ TEST(Upgrade, ToH2cIsNotForwardedR4_20) {
 }
 
 // --- faults of peers (section 12)
-// --------------------------------------------------------------------------
 
 // A reply that needs no upstream leaves the request's body unread; the body is then taken for the
 // next request.

@@ -268,7 +268,6 @@ std::string read_file(const std::string& path) {
 }
 
 // --- processes
-// ---------------------------------------------------------------------------------------------
 
 Process::Process(ProcessOptions options) {
   std::vector<std::string> environment;
@@ -423,7 +422,6 @@ CommandResult tyaprover_command(std::vector<std::string> arguments,
 }
 
 // --- sockets
-// -----------------------------------------------------------------------------------------------
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
@@ -549,7 +547,6 @@ std::uint16_t unused_port() {
 }
 
 // --- messages
-// ----------------------------------------------------------------------------------------------
 
 std::string Message::header(std::string_view name) const {
   return joined(fields, name);
@@ -621,7 +618,6 @@ Fields parse_fields(std::string_view lines) {
 }
 
 // --- the client
-// --------------------------------------------------------------------------------------------
 
 void RawClient::send_slowly(std::string_view bytes, Millis pause, std::size_t step) {
   while (!bytes.empty()) {
@@ -713,7 +709,6 @@ Response get(std::uint16_t port, std::string_view target, std::string_view field
 }
 
 // --- the upstream
-// ------------------------------------------------------------------------------------------
 
 std::string ok(std::string_view body, std::string_view field_lines) {
   return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
@@ -939,7 +934,6 @@ Nginx::Nginx(const std::string& server_block,
 }
 
 // --- the gateway
-// -------------------------------------------------------------------------------------------
 
 ProcessOptions Gateway::command(const GatewayOptions& options, const TempDir& directory) {
   ProcessOptions process{.arguments = {tyaprover_binary()},

@@ -81,7 +81,6 @@ class TempDir {
 std::string read_file(const std::string& path);
 
 // --- processes
-// ---------------------------------------------------------------------------------------------
 
 struct ProcessOptions {
   std::vector<std::string> arguments;  // [0] is the program, found through PATH
@@ -139,7 +138,6 @@ CommandResult tyaprover_command(std::vector<std::string> arguments,
                                 std::map<std::string, std::string> environment = {});
 
 // --- sockets
-// -----------------------------------------------------------------------------------------------
 
 // A stream socket. Non-blocking inside; every operation takes a deadline.
 class Socket {
@@ -187,7 +185,6 @@ class Socket {
 std::uint16_t unused_port();
 
 // --- messages
-// ----------------------------------------------------------------------------------------------
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
@@ -224,7 +221,6 @@ std::string escaped(std::string_view bytes);
 Fields parse_fields(std::string_view lines);
 
 // --- the client
-// --------------------------------------------------------------------------------------------
 
 // One connection that says exactly what it is told to.
 class RawClient {
@@ -269,7 +265,6 @@ Response fetch(std::uint16_t port, std::string_view request, Millis deadline = k
 Response get(std::uint16_t port, std::string_view target, std::string_view field_lines = "");
 
 // --- the upstream
-// ------------------------------------------------------------------------------------------
 
 // A 200 with this body and its length.
 std::string ok(std::string_view body, std::string_view field_lines = "");
@@ -388,7 +383,6 @@ class Nginx {
 };
 
 // --- the gateway
-// -------------------------------------------------------------------------------------------
 
 struct GatewayOptions {
   std::string yaml;                    // run -c FILE, when not empty
