@@ -1,8 +1,8 @@
 // Config: everything the gateway can be told, with the defaults it has when told nothing.
 //
-// A value type, built once by config_load.h (file, environment, command line) and then shared read-only
-// between workers as std::shared_ptr<const Config>. Durations are nanoseconds, sizes are bytes.
-// The reference of keys (name, type, default, unit, meaning) is the table in config_keys.cc.
+// A value type, built once by config_load.h (file, environment, command line) and then shared
+// read-only between workers as std::shared_ptr<const Config>. Durations are nanoseconds, sizes are
+// bytes. The reference of keys (name, type, default, unit, meaning) is the table in config_keys.cc.
 //
 //   auto loaded = load_config({.file = "tyaprover.yaml"});
 //   if (!loaded) print_errors(loaded.error());
@@ -17,6 +17,9 @@
 #include <vector>
 
 #include "tyaprover/base/clock.h"
+#include "tyaprover/filters/access_log.h"
+#include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/security_headers.h"
 
 namespace tyaprover::gateway {
 
@@ -39,17 +42,17 @@ struct Target {
 };
 
 struct Timeouts {
-  Nanos first_head = 10s;       // connect → first complete request head
-  Nanos request_head = 10s;     // first byte → end of a later head
-  Nanos keep_alive = 60s;       // idle between requests
-  Nanos request_body = 30s;     // no byte of the request body
-  Nanos client_write = 60s;     // client reads no byte of the response
-  Nanos connect = 5s;           // upstream connect
-  Nanos response_head = 15s;    // upstream response head, per try
-  Nanos response_body = 60s;    // no byte of the upstream's body
-  Nanos request = 30s;          // whole request, until the response head is sent
-  Nanos tunnel = 1h;            // upgraded connection without a byte
-  Nanos upstream_idle = 30s;    // pooled upstream connection
+  Nanos first_head = 10s;     // connect → first complete request head
+  Nanos request_head = 10s;   // first byte → end of a later head
+  Nanos keep_alive = 60s;     // idle between requests
+  Nanos request_body = 30s;   // no byte of the request body
+  Nanos client_write = 60s;   // client reads no byte of the response
+  Nanos connect = 5s;         // upstream connect
+  Nanos response_head = 15s;  // upstream response head, per try
+  Nanos response_body = 60s;  // no byte of the upstream's body
+  Nanos request = 30s;        // whole request, until the response head is sent
+  Nanos tunnel = 1h;          // upgraded connection without a byte
+  Nanos upstream_idle = 30s;  // pooled upstream connection
   bool operator==(const Timeouts&) const = default;
 };
 
@@ -59,50 +62,20 @@ struct Limits {
   std::uint64_t target = 8 * 1024;
   std::uint64_t body = 100ull * 1024 * 1024;  // kUnlimited possible
   std::uint64_t response_head = 64 * 1024;
-  std::uint64_t buffer = 128 * 1024;          // per direction and stream
+  std::uint64_t buffer = 128 * 1024;  // per direction and stream
   std::uint64_t trailers = 8 * 1024;
-  std::uint64_t body_rate = 250;              // bytes per second, averaged over 20 s; 0 = off
+  std::uint64_t body_rate = 250;  // bytes per second, averaged over 20 s; 0 = off
   std::uint64_t requests_per_connection = 10'000;
-  std::uint64_t max_connections = 0;          // 0 = 90 % of the descriptor limit
+  std::uint64_t max_connections = 0;             // 0 = 90 % of the descriptor limit
   std::uint64_t upstream_idle_connections = 64;  // per target and worker
   bool operator==(const Limits&) const = default;
 };
 
-struct CompressionConfig {
-  bool enabled = true;
-  std::uint64_t threshold = 1024;
-  std::vector<std::string> encodings = {"zstd", "br", "gzip"};  // server preference at equal q
-  int gzip_level = 6;
-  int brotli_level = 5;
-  int zstd_level = 3;
-  Nanos flush_after = 50ms;
-  bool operator==(const CompressionConfig&) const = default;
-};
-
-struct SecurityHeadersConfig {
-  bool enabled = true;
-  std::string frame_options = "SAMEORIGIN";  // every value: empty = not sent
-  std::string content_type_options = "nosniff";
-  std::string referrer_policy = "strict-origin-when-cross-origin";
-  std::string permissions_policy = "geolocation=(), microphone=(), camera=()";
-  std::string content_security_policy;
-  std::string strict_transport_security;  // sent over TLS only
-  bool remove_powered_by = true;
-  std::optional<std::string> server;      // unset: upstream's Server passes; "": removed; else replaced
-  bool operator==(const SecurityHeadersConfig&) const = default;
-};
-
-enum class LogFormat { json, clf, combined };
-
-struct AccessLogConfig {
-  bool enabled = true;
-  std::string output = "stdout";  // stdout, stderr or a file's path (reopened on SIGUSR1)
-  LogFormat format = LogFormat::json;
-  double sample = 1.0;            // share of 2xx lines written; other statuses always are
-  bool query = true;              // false: the query is written as "***"
-  std::uint64_t buffer = 4ull * 1024 * 1024;  // per worker
-  bool operator==(const AccessLogConfig&) const = default;
-};
+// The filters' own options, under the names that the file uses.
+using CompressionConfig = filters::CompressionOptions;
+using SecurityHeadersConfig = filters::SecurityHeadersOptions;
+using AccessLogConfig = filters::AccessLogOptions;
+using LogFormat = filters::LogFormat;
 
 // A setting at the top of the file is every app's default (R2.1); an app holds the merged result.
 struct AppConfig {
@@ -145,7 +118,7 @@ struct Network {
 struct Config {
   std::vector<std::string> listen = {":3000"};
   Environment environment = Environment::development;
-  unsigned workers = 0;  // 0 = auto: CPUs allowed by affinity and cgroup quota
+  unsigned workers = 0;                  // 0 = auto: CPUs allowed by affinity and cgroup quota
   std::vector<Network> trusted_proxies;  // default 127.0.0.0/8 and ::1, set by load_config
   bool forwarded_header = false;         // also send Forwarded (RFC 7239)
   Endpoints endpoints;

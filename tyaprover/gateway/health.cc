@@ -156,6 +156,7 @@ HealthReport HealthChecks::run_all() {
 }
 
 void HealthChecks::report_async(std::function<void(const HealthReport&)> done) {
+  HealthReport kept;
   {
     const std::lock_guard lock(mutex_);
     if (last_at_ == TimePoint{} || clock_.now() - last_at_ >= kKept) {
@@ -163,8 +164,9 @@ void HealthChecks::report_async(std::function<void(const HealthReport&)> done) {
       changed_.notify_all();
       return;
     }
+    kept = last_;
   }
-  done(report());
+  done(kept);
 }
 
 void HealthChecks::serve_async() {

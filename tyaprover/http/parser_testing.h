@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -165,6 +166,19 @@ inline Outcome parse_response(std::string_view input, std::vector<std::size_t> c
 inline std::vector<std::size_t> every_byte(std::size_t size) {
   std::vector<std::size_t> cuts;
   for (std::size_t i = 0; i < size; ++i) cuts.push_back(i);
+  return cuts;
+}
+
+// Cuts at distances of 1 to `largest`, drawn from the input itself: the same input, the same cuts.
+inline std::vector<std::size_t> random_cuts(std::string_view input, std::size_t largest) {
+  std::uint64_t state = 14695981039346656037U;  // FNV-1a
+  for (const char c : input) state = (state ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = 0; at < input.size();) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    at += 1 + static_cast<std::size_t>(state >> 33) % largest;
+    if (at < input.size()) cuts.push_back(at);
+  }
   return cuts;
 }
 

@@ -1,0 +1,273 @@
+#include "tyaprover/gateway/gateway.h"
+
+#include <exception>
+
+#include "tyaprover/base/json_writer.h"
+#include "tyaprover/base/time_format.h"
+#include "tyaprover/gateway/forwarding.h"
+#include "tyaprover/gateway/log.h"
+#include "tyaprover/http/target.h"
+#include "tyaprover/http/worker.h"
+
+namespace tyaprover::gateway {
+namespace {
+
+using http::KnownField;
+using http::Method;
+using http::Reason;
+using http::Task;
+
+http::ClientOptions client_options(const Config& config, const AppConfig& app) {
+  return {.head = {.head = config.limits.response_head, .fields = config.limits.fields},
+          .trailers = config.limits.trailers,
+          .body_idle = app.timeouts.response_body,
+          .write = app.timeouts.response_body,
+          .idle = app.timeouts.upstream_idle,
+          .max_idle = config.limits.upstream_idle_connections};
+}
+
+// Waits for the health checks without blocking the worker.
+struct HealthWait {
+  HealthChecks& health;
+  http::Worker& worker;
+  HealthReport report;
+  std::coroutine_handle<> waiting;
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> h) {
+    waiting = h;
+    // Always by way of the worker's queue: the checks answer on a thread of theirs.
+    health.report_async([this](const HealthReport& result) {
+      report = result;
+      worker.post([this] { http::resume(waiting); });
+    });
+  }
+  void await_resume() const noexcept {}
+};
+
+}  // namespace
+
+GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLogWriter& log)
+    : config(c),
+      router(c.apps),
+      health(h),
+      access_log(log),
+      started(SteadyClock::instance().now()),
+      health_live(c.endpoints.health.empty() ? "" : c.endpoints.health + "/live"),
+      health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready") {}
+
+http::ServerOptions server_options(const Config& config, std::size_t max_connections) {
+  return {.head = {.head = config.limits.request_head,
+                   .fields = config.limits.fields,
+                   .target = config.limits.target},
+          .trailers = config.limits.trailers,
+          .first_head = config.timeouts.first_head,
+          .request_head = config.timeouts.request_head,
+          .keep_alive = config.timeouts.keep_alive,
+          .body_idle = config.timeouts.request_body,
+          .body_rate = config.limits.body_rate,
+          .body_limit = config.limits.body,
+          .write = config.timeouts.client_write,
+          .requests_per_connection = config.limits.requests_per_connection,
+          .max_connections = max_connections};
+}
+
+GatewayWorker::GatewayWorker(http::Worker& worker, GatewayShared& shared)
+    : worker_(worker),
+      shared_(shared),
+      proxy_options_{.forwarded_header = shared.config.forwarded_header,
+                     .reply = {.production = shared.config.environment == Environment::production}},
+      default_settings_{.security_headers = shared.config.security_headers,
+                        .compression = shared.config.compression,
+                        .request_timeout = {shared.config.timeouts.request}},
+      pipeline_(filters::RequestId(), filters::SecurityHeaders(), filters::Compression(worker),
+                filters::AccessLog(shared.access_log.add_ring(shared.config.access_log.buffer),
+                                   shared.config.access_log),
+                filters::RequestTimeout()) {
+  for (const AppConfig& app : shared.config.apps) {
+    upstreams_.push_back(
+        std::make_unique<WorkerUpstream>(worker, app, client_options(shared.config, app)));
+  }
+}
+
+void GatewayWorker::update_targets(std::size_t app, const TargetList& targets) {
+  upstreams_[app]->update(targets);
+}
+
+std::unique_ptr<http::Exchange> GatewayWorker::new_exchange(http::Worker& worker) {
+  return std::make_unique<Exchange>(worker);
+}
+
+GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& upstream) {
+  const Config& config = shared_.config;
+  e.settings = &default_settings_;
+  e.route = "unmatched";
+  identify_client(e, config.trusted_proxies);
+
+  if (e.request.path == "*") {
+    e.path = "*";
+  } else if (const auto problem = http::normalise_path(e.request.path, e.path)) {
+    e.reason_detail = *problem;
+    return Destination::bad_path;
+  }
+  if (!config.endpoints.health.empty() && e.path.starts_with(config.endpoints.health)) {
+    const std::string_view path = e.path;
+    Destination destination = Destination::nowhere;
+    if (path == shared_.health_live) {
+      e.route = shared_.health_live;
+      destination = Destination::live;
+    } else if (path == shared_.health_ready) {
+      e.route = shared_.health_ready;
+      destination = Destination::ready;
+    } else if (path == config.endpoints.health) {
+      e.route = config.endpoints.health;
+      destination = Destination::health;
+    }
+    if (destination != Destination::nowhere) {
+      e.quiet = true;  // R8.3
+      e.app = "(gateway)";
+      return destination;
+    }
+  }
+
+  std::string_view host;
+  if (const auto authority = http::parse_authority(e.request.authority)) host = authority->host;
+  const Route* const route = shared_.router.find(host, e.path == "*" ? "/" : std::string_view(e.path));
+  if (route == nullptr) return Destination::nowhere;
+  e.settings = &route->settings;
+  e.app = route->app->name;
+  e.route = route->name;
+  e.body_limit = route->app->body_limit;
+  e.body_idle_timeout = route->app->timeouts.request_body;
+  e.write_timeout = route->app->timeouts.client_write;
+  upstream = upstreams_[route->index].get();
+  if (count_own_hops(e.request.fields) > kMaxHops) return Destination::circle;
+  return Destination::proxy;
+}
+
+Task<void> GatewayWorker::handle(http::Exchange& base) {
+  Exchange& e = static_cast<Exchange&>(base);
+  WorkerUpstream* upstream = nullptr;
+  const Destination destination = route(e, upstream);
+  e.timings.routed = worker_.now();
+  if (pipeline_.on_request(e)) {
+    bool threw = false;
+    try {
+      co_await answer(e, destination, upstream);
+    } catch (const std::exception& problem) {
+      log_event(LogLevel::error, "a handler threw", {{"what", problem.what()}, {"route", e.route}});
+      threw = true;
+    }
+    if (threw) {
+      e.response.clear();
+      filters::reply(e, Reason::internal_error, "the handler failed", proxy_options_.reply);
+    }
+  }
+  if (e.response.status != 0) pipeline_.on_response(e);
+}
+
+Task<void> GatewayWorker::answer(Exchange& e, Destination destination, WorkerUpstream* upstream) {
+  const auto refuse_with = [&](Reason reason, std::string_view detail) {
+    filters::reply(e, reason, detail, proxy_options_.reply);
+  };
+  switch (destination) {
+    case Destination::bad_path:
+      refuse_with(Reason::bad_request, e.reason_detail);
+      e.response.close = true;
+      co_return;
+    case Destination::nowhere:
+      refuse_with(Reason::no_route, "no app is configured for this host and path");
+      co_return;
+    case Destination::circle:
+      refuse_with(Reason::loop_detected, "the request has passed this gateway more than 10 times");
+      co_return;
+    case Destination::live:
+    case Destination::ready:
+    case Destination::health:
+      if (e.request.method_id != Method::get && e.request.method_id != Method::head) {
+        refuse_with(Reason::method_not_allowed, "only GET and HEAD");
+        e.response.fields.add("Allow", "GET, HEAD");
+        co_return;
+      }
+      if (destination == Destination::live) {
+        e.response.status = 200;
+        e.response.fields.add(KnownField::content_type, "text/plain; charset=utf-8");
+        e.response.fields.add(KnownField::cache_control, "no-store");
+        e.response.content = "OK";
+        co_return;
+      }
+      co_await answer_health(e, destination == Destination::health);
+      co_return;
+    case Destination::proxy:
+      break;
+  }
+  if (e.request.body.kind == http::BodyKind::length && e.request.body.length > e.body_limit) {
+    refuse_with(Reason::body_too_large, "Content-Length is over the limit");
+    e.response.close = true;
+    co_return;
+  }
+  co_await proxy(e, *upstream, proxy_options_, proxy_counters_);
+}
+
+Task<void> GatewayWorker::answer_health(Exchange& e, bool details) {
+  HealthWait wait{shared_.health, worker_, {}, {}};
+  co_await wait;
+  const HealthReport& report = wait.report;
+  const Lifecycle lifecycle = shared_.lifecycle.load(std::memory_order_acquire);
+  e.response.fields.add(KnownField::cache_control, "no-store");
+
+  if (!details) {
+    std::string failed;
+    if (lifecycle == Lifecycle::starting) failed = " starting";
+    if (lifecycle == Lifecycle::draining) failed = " draining";
+    for (const HealthReport::Check& check : report.checks) {
+      if (check.required && check.result.status == HealthStatus::unhealthy) failed += " " + check.name;
+    }
+    e.response.status = failed.empty() ? 200 : 503;
+    e.response.fields.add(KnownField::content_type, "text/plain; charset=utf-8");
+    e.response.content =
+        failed.empty() ? "READY" : e.arena.concat({"NOT READY:", failed, "\n"});
+    co_return;
+  }
+
+  std::string body;
+  JsonWriter json(body);
+  char time[kRfc3339Size];
+  write_rfc3339(time, std::chrono::system_clock::now());
+  const std::chrono::duration<double> uptime = worker_.now() - shared_.started;
+  json.begin_object();
+  json.key("status").string(to_string(report.status));
+  json.key("timestamp").string({time, sizeof time});
+  json.key("uptime").number(uptime.count());
+  json.key("version").string(TYAPROVER_VERSION);
+  json.key("checks").begin_object();
+  for (const HealthReport::Check& check : report.checks) {
+    json.key(check.name).begin_object();
+    json.key("status").string(to_string(check.result.status));
+    if (!check.result.detail.empty()) json.key("detail").string(check.result.detail);
+    for (const auto& [name, value] : check.result.figures) json.key(name).raw(value);
+    json.end_object();
+  }
+  json.end_object().end_object();
+  body += '\n';
+  e.response.status = report.status == HealthStatus::unhealthy ? 503 : 200;
+  e.response.fields.add(KnownField::content_type, "application/json");
+  e.response.content = e.arena.store(body);
+}
+
+void GatewayWorker::refuse(http::Exchange& base, const http::ParseError& error) {
+  Exchange& e = static_cast<Exchange&>(base);
+  e.settings = &default_settings_;
+  e.route = "unmatched";
+  identify_client(e, shared_.config.trusted_proxies);
+  if (pipeline_.on_request(e)) {
+    filters::reply(e, error.status, error.reason, error.detail, proxy_options_.reply);
+  }
+  pipeline_.on_response(e);
+}
+
+void GatewayWorker::finish(http::Exchange& base) noexcept {
+  pipeline_.on_finish(static_cast<Exchange&>(base));
+}
+
+}  // namespace tyaprover::gateway

@@ -1,0 +1,88 @@
+// Gateway: what one worker serves: routing, the filter pipeline, health endpoints, and the proxy behind them.
+//
+// GatewayWorker is confined to its worker; GatewayShared is made once, before the workers, and outlives them.
+//
+//   GatewayShared shared(config, health, log_writer);
+//   GatewayWorker gateway(worker, shared);
+//   http::Server server(worker, gateway, options, shared.server_counters);
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tyaprover/filters/access_log.h"
+#include "tyaprover/filters/access_log_writer.h"
+#include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/pipeline.h"
+#include "tyaprover/filters/request_id.h"
+#include "tyaprover/filters/request_timeout.h"
+#include "tyaprover/filters/security_headers.h"
+#include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/health.h"
+#include "tyaprover/gateway/proxy.h"
+#include "tyaprover/gateway/router.h"
+#include "tyaprover/gateway/upstream.h"
+#include "tyaprover/http/server.h"
+
+namespace tyaprover::gateway {
+
+enum class Lifecycle : std::uint8_t { starting, serving, draining };
+
+// What all workers share. Thread-safe: immutable, or atomic.
+struct GatewayShared {
+  GatewayShared(const Config& c, HealthChecks& h, filters::AccessLogWriter& log);
+
+  const Config& config;
+  const Router router;
+  HealthChecks& health;
+  filters::AccessLogWriter& access_log;
+  const TimePoint started;
+  const std::string health_live;   // paths; empty = off
+  const std::string health_ready;
+  // Relaxed would do, but readiness must not be seen before what it promises: release and acquire.
+  std::atomic<Lifecycle> lifecycle{Lifecycle::starting};
+  http::ServerCounters server_counters;
+};
+
+// The reason of each place stands in filters/pipeline.h.
+using GatewayPipeline =
+    filters::Pipeline<filters::RequestId, filters::SecurityHeaders, filters::Compression,
+                      filters::AccessLog, filters::RequestTimeout>;
+
+[[nodiscard]] http::ServerOptions server_options(const Config& config, std::size_t max_connections);
+
+class GatewayWorker final : public http::Application {
+ public:
+  // The shared part's lists of targets come later, by update_targets().
+  GatewayWorker(http::Worker& worker, GatewayShared& shared);
+
+  void update_targets(std::size_t app, const TargetList& targets);
+
+  std::unique_ptr<http::Exchange> new_exchange(http::Worker& worker) override;
+  http::Task<void> handle(http::Exchange& exchange) override;
+  void refuse(http::Exchange& exchange, const http::ParseError& error) override;
+  void finish(http::Exchange& exchange) noexcept override;
+
+  [[nodiscard]] const ProxyCounters& proxy_counters() const noexcept { return proxy_counters_; }
+
+ private:
+  using Exchange = GatewayPipeline::PipelineExchange;
+  enum class Destination : std::uint8_t { proxy, live, ready, health, nowhere, bad_path, circle };
+
+  [[nodiscard]] Destination route(Exchange& e, WorkerUpstream*& upstream);
+  http::Task<void> answer(Exchange& e, Destination destination, WorkerUpstream* upstream);
+  http::Task<void> answer_health(Exchange& e, bool details);
+
+  http::Worker& worker_;
+  GatewayShared& shared_;
+  const ProxyOptions proxy_options_;
+  const filters::RouteSettings default_settings_;
+  GatewayPipeline pipeline_;
+  std::vector<std::unique_ptr<WorkerUpstream>> upstreams_;  // by app
+  ProxyCounters proxy_counters_;
+};
+
+}  // namespace tyaprover::gateway
