@@ -43,7 +43,8 @@ class BehindNginx : public ::testing::Test {
         "location = /empty { return 204; }\n"
         "location = /moved { return 302 http://127.0.0.1/elsewhere; }\n"
         "location = /slam { return 444; }\n"
-        "location /upload { dav_methods PUT DELETE; client_max_body_size 10m; }\n",
+        "location /upload { dav_methods PUT DELETE; create_full_put_path on; client_max_body_size "
+        "10m; }\n",
         {{"hello.txt", "hello from nginx\n"},
          {"large.bin", *large_},
          {"ssi/page.txt", "before <!--#echo var=\"uri\" --> after\n"}});

@@ -324,13 +324,19 @@ Process::~Process() {
     ::kill(pid_, SIGKILL);
     (void)wait_for_exit(60s);
   }
+  ended_ = true;
   out_reader_.join();
   err_reader_.join();
 }
 
-void Process::collect(int descriptor, Collected& into) {
+void Process::collect(int descriptor, Collected& into) const {
   char buffer[65536];
   for (;;) {
+    const bool last = ended_;
+    if (!poll_one(descriptor, POLLIN, last ? 0ms : 50ms)) {
+      if (last) break;
+      continue;
+    }
     const ssize_t count = ::read(descriptor, buffer, sizeof(buffer));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;

@@ -115,10 +115,11 @@ class Process {
     mutable std::mutex mutex;
     std::string bytes;
   };
-  static void collect(int descriptor, Collected& into);
+  void collect(int descriptor, Collected& into) const;
 
   pid_t pid_ = -1;
   std::optional<int> exit_code_;
+  std::atomic<bool> ended_{false};  // a grandchild that still holds the pipes must not keep us
   Collected out_, err_;
   std::thread out_reader_, err_reader_;
 };
