@@ -162,6 +162,12 @@ Task<void> DemoApp::handle(Exchange& e) {
     e.response.fields.add(KnownField::content_type, "text/plain; charset=utf-8");
     e.response.body = http::BodyPtr(new SlowStream(e.worker, chunks, std::chrono::milliseconds(ms)));
   } else if (path == "/echo") {
+    if (e.request_body != nullptr && !e.connection->body_invited()) {
+      // The response begins before the body is read: the invitation must go out before it.
+      const http::Fields none;
+      const bool sent = co_await e.connection->send_interim(100, none);
+      if (!sent) co_return;
+    }
     e.response.status = 200;
     const std::string_view type = e.request.fields.value(KnownField::content_type);
     e.response.fields.add(KnownField::content_type,

@@ -1,5 +1,6 @@
 #include "tyaprover/gateway/gateway.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "tyaprover/base/json_writer.h"
@@ -17,9 +18,15 @@ using http::Method;
 using http::Reason;
 using http::Task;
 
+// A direction holds one piece being read and, when it is encoded or framed, one being written.
+std::size_t piece_size(const Config& config) {
+  return std::clamp<std::size_t>(config.limits.buffer / 2, 4 * 1024, 1024 * 1024);
+}
+
 http::ClientOptions client_options(const Config& config, const AppConfig& app) {
   return {.head = {.head = config.limits.response_head, .fields = config.limits.fields},
           .trailers = config.limits.trailers,
+          .buffer = piece_size(config),
           .body_idle = app.timeouts.response_body,
           .write = app.timeouts.response_body,
           .idle = app.timeouts.upstream_idle,
@@ -61,6 +68,7 @@ http::ServerOptions server_options(const Config& config, std::size_t max_connect
                    .fields = config.limits.fields,
                    .target = config.limits.target},
           .trailers = config.limits.trailers,
+          .buffer = piece_size(config),
           .first_head = config.timeouts.first_head,
           .request_head = config.timeouts.request_head,
           .keep_alive = config.timeouts.keep_alive,

@@ -14,7 +14,6 @@ namespace tyaprover::http {
 namespace {
 
 constexpr std::size_t kHeadBuffer = 16 * 1024;
-constexpr std::size_t kBodyBuffer = 64 * 1024;
 
 // The upstream's own idle limit (`Keep-Alive: timeout=5`), less a second for the way (R6.4).
 Nanos idle_limit(const Fields& fields, Nanos ours) {
@@ -192,7 +191,7 @@ Task<Result<BodyPiece, BodyError>> ClientConnection::read() {
     if (body_error_) co_return err(*body_error_);
     if (!stream_.read_standing()) {
       // The head's bytes stay where they are: its fields are views into them.
-      if (!body_buffer_) body_buffer_ = worker_.buffers().take(kBodyBuffer);
+      if (!body_buffer_) body_buffer_ = worker_.buffers().take(pool_.options().buffer);
       stream_.start_read(body_buffer_.data(), body_buffer_.size());
     }
     const IoResult r = co_await stream_.wait_read(worker_.now() + pool_.options().body_idle);

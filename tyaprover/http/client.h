@@ -34,6 +34,7 @@ class ConnectionPool;
 struct ClientOptions {
   HeadLimits head;                                // of responses
   std::size_t trailers = 8 * 1024;
+  std::size_t buffer = 64 * 1024;                 // one read of a response body
   Nanos body_idle = std::chrono::seconds(60);     // no byte of a response body
   Nanos write = std::chrono::seconds(60);         // the upstream takes no byte
   Nanos idle = std::chrono::seconds(30);          // in the pool

@@ -6,12 +6,9 @@
 #include "tyaprover/http/worker.h"
 
 namespace tyaprover::http {
-namespace {
-constexpr std::size_t kReadSize = 64 * 1024;
-}  // namespace
 
-RequestBody::RequestBody(Worker& worker, Stream& stream, std::size_t trailers)
-    : worker_(worker), stream_(stream), decoder_(ChunkedDecoder::Limits{.trailers = trailers}) {}
+RequestBody::RequestBody(Worker& worker, Stream& stream, std::size_t buffer, std::size_t trailers)
+    : worker_(worker), stream_(stream), buffer_size_(buffer), decoder_(ChunkedDecoder::Limits{.trailers = trailers}) {}
 
 void RequestBody::begin(Exchange& exchange, std::string_view received) {
   exchange_ = &exchange;
@@ -120,7 +117,7 @@ Task<Result<BodyPiece, BodyError>> RequestBody::read() {
     if (rated) deadline = std::min(deadline, window_end);
 
     if (!stream_.read_standing()) {
-      if (!buffer_) buffer_ = worker_.buffers().take(kReadSize);
+      if (!buffer_) buffer_ = worker_.buffers().take(buffer_size_);
       std::size_t size = buffer_.size();
       // Not past the end of a body of known length: what follows is the next request's.
       if (const auto left = remaining()) size = static_cast<std::size_t>(std::min<std::uint64_t>(size, *left));

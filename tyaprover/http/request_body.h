@@ -21,7 +21,7 @@ namespace tyaprover::http {
 
 class RequestBody final : public BodySource {
  public:
-  RequestBody(Worker& worker, Stream& stream, std::size_t trailers);
+  RequestBody(Worker& worker, Stream& stream, std::size_t buffer, std::size_t trailers);
 
   // `received`: bytes that came behind the head; they stay where they are until the body is read.
   // `invite` is called before the first wait, to send 100 (Continue) when it is owed.
@@ -57,6 +57,7 @@ class RequestBody final : public BodySource {
 
   Worker& worker_;
   Stream& stream_;
+  const std::size_t buffer_size_;
   Exchange* exchange_ = nullptr;
   BodyFraming framing_;
   ChunkedDecoder decoder_;

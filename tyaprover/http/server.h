@@ -27,6 +27,7 @@ class ServerConnection;
 struct ServerOptions {
   HeadLimits head;                       // body is left to Exchange::body_limit
   std::size_t trailers = 8 * 1024;       // bytes of a request's trailer section
+  std::size_t buffer = 64 * 1024;        // one read of a request body
   Nanos first_head = std::chrono::seconds(10);    // connect → first head complete; else 408, or close
   Nanos request_head = std::chrono::seconds(10);  // first byte → later head complete; else 408
   Nanos keep_alive = std::chrono::seconds(60);    // idle between requests

@@ -42,11 +42,13 @@ ServerConnection::ServerConnection(Server& server, int fd, const PeerAddress& pe
       peer_(peer),
       accepted_(worker_.now()),
       parser_(server.options().head),
-      body_(worker_, stream_, server.options().trailers),
+      body_(worker_, stream_, server.options().buffer, server.options().trailers),
       overloaded_(overloaded) {
   stream_.adopt(fd);
   body_.invite = [this]() -> Task<bool> {
-    if (!invitation_owed_ || exchange_->forwarded_expect) co_return true;
+    // Behind the head of the final response it would be read as part of the body.
+    const bool answered = exchange_->timings.response_head != TimePoint{};
+    if (!invitation_owed_ || answered || exchange_->forwarded_expect) co_return true;
     co_return co_await send_interim(100, Fields());
   };
 }
@@ -273,8 +275,10 @@ Task<bool> ServerConnection::send_response() {
     length = response.described_length;
     if (!length && e.request.method_id == Method::head && response.status >= 200 &&
         response.status != 204 && response.status != 304) {
+      // A proxied HEAD has no body; what its length would be is said by described_length or not known.
       length = response.body ? response.body->length()
                              : std::optional<std::uint64_t>(response.content.size());
+      if (response.body && length == 0) length.reset();
     }
   } else if (response.body) {
     length = response.body->length();
