@@ -1,0 +1,873 @@
+#include "tyaprover/gateway/config_keys.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <type_traits>
+#include <unordered_set>
+
+#include "tyaprover/base/parse.h"
+#include "tyaprover/base/text.h"
+#include "tyaprover/gateway/listen_address.h"
+#include "tyaprover/gateway/network.h"
+#include "tyaprover/gateway/secrets.h"
+#include "tyaprover/gateway/target_url.h"
+
+namespace tyaprover::gateway {
+namespace {
+
+template <class Section>
+Section& section_of(ConfigView view) {
+  const auto of_app_or_gateway = [&](auto of_app, auto of_gateway) -> Section& {
+    return view.app != nullptr ? view.app->*of_app : view.config.*of_gateway;
+  };
+  if constexpr (std::is_same_v<Section, Config>) return view.config;
+  if constexpr (std::is_same_v<Section, AppConfig>) return *view.app;
+  if constexpr (std::is_same_v<Section, Endpoints>) return view.config.endpoints;
+  if constexpr (std::is_same_v<Section, Limits>) return view.config.limits;
+  if constexpr (std::is_same_v<Section, AccessLogConfig>) return view.config.access_log;
+  if constexpr (std::is_same_v<Section, ShutdownConfig>) return view.config.shutdown;
+  if constexpr (std::is_same_v<Section, Timeouts>) {
+    return of_app_or_gateway(&AppConfig::timeouts, &Config::timeouts);
+  }
+  if constexpr (std::is_same_v<Section, CompressionConfig>) {
+    return of_app_or_gateway(&AppConfig::compression, &Config::compression);
+  }
+  if constexpr (std::is_same_v<Section, SecurityHeadersConfig>) {
+    return of_app_or_gateway(&AppConfig::security_headers, &Config::security_headers);
+  }
+}
+
+template <class>
+struct MemberOf;
+template <class Section, class T>
+struct MemberOf<T Section::*> {
+  using Owner = Section;
+  using Value = T;
+};
+
+template <auto Member>
+constexpr Field kField = FieldOf<typename MemberOf<decltype(Member)>::Value>(
+    [](ConfigView view) -> typename MemberOf<decltype(Member)>::Value& {
+      return section_of<typename MemberOf<decltype(Member)>::Owner>(view).*Member;
+    });
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kGiB = 1024 * kMiB;
+constexpr std::uint64_t kMillisecond = 1'000'000;
+constexpr std::uint64_t kSecond = 1000 * kMillisecond;
+constexpr std::uint64_t kDay = 86'400 * kSecond;
+
+constexpr KeyScope kTop = KeyScope::gateway;
+constexpr KeyScope kApp = KeyScope::app;
+constexpr KeyScope kBoth = KeyScope::both;
+
+constexpr ConfigKey timeout(std::string_view path, KeyScope scope, Field field,
+                            std::string_view meaning) {
+  return {path, scope, KeyType::duration, field, meaning, kMillisecond, 365 * kDay};
+}
+constexpr ConfigKey header(std::string_view path, Field field, std::string_view meaning) {
+  return {path, kBoth, KeyType::header_value, field, meaning, 0, 0, "off"};
+}
+constexpr ConfigKey endpoint(std::string_view path, Field field, std::string_view meaning) {
+  return {path, kTop, KeyType::endpoint, field, meaning, 0, 0, "off"};
+}
+
+// clang-format off
+constexpr ConfigKey kKeys[] = {
+    {"listen", kTop, KeyType::listeners, kField<&Config::listen>,
+     "Where to accept connections. PORT replaces the port of the first TCP address, or adds one on all addresses",
+     0, 0, {}, 0, "PORT"},
+    {"environment", kTop, KeyType::choice, kField<&Config::environment>,
+     "In production error replies name no upstream and the test routes are absent", 0, 0, {}, 0, "NODE_ENV"},
+    {"workers", kTop, KeyType::integer, kField<&Config::workers>,
+     "Worker threads; auto = CPUs allowed by affinity and cgroup quota", 1, 1024, "auto", 0},
+    {"trusted_proxies", kTop, KeyType::networks, kField<&Config::trusted_proxies>,
+     "Peers whose X-Forwarded-*, X-Request-ID and traceparent are believed"},
+    {"forwarded_header", kTop, KeyType::boolean, kField<&Config::forwarded_header>,
+     "Also send Forwarded (RFC 7239) upstream"},
+
+    endpoint("endpoints.metrics", kField<&Endpoints::metrics>, "Path of the metrics page"),
+    endpoint("endpoints.health", kField<&Endpoints::health>, "Path of the health checks, with /live and /ready below it"),
+    endpoint("endpoints.cache_stats", kField<&Endpoints::cache_stats>, "Path of the cache's statistics"),
+    endpoint("endpoints.admin", kField<&Endpoints::admin>, "Path of the admin API"),
+
+    {"name", kApp, KeyType::name, kField<&AppConfig::name>,
+     "Name of the app in logs, metrics and messages; required, unique"},
+    {"hosts", kApp, KeyType::hosts, kField<&AppConfig::hosts>,
+     "Host names it serves; none = every host"},
+    {"path", kApp, KeyType::path, kField<&AppConfig::path>,
+     "Prefix of the paths it serves, in whole segments; the longest prefix wins"},
+    {"upstream.targets", kApp, KeyType::targets, kField<&AppConfig::targets>,
+     "Where its requests go; required"},
+    {"upstream.balance", kApp, KeyType::choice, kField<&AppConfig::balance>,
+     "How a target is chosen; p2c = the less busy of two random ones"},
+    {"upstream.host", kApp, KeyType::host_header, kField<&AppConfig::host_header>,
+     "The Host field that the upstream sees: the client's, the target's or a value"},
+
+    timeout("timeouts.first_head", kTop, kField<&Timeouts::first_head>, "Connect to the end of the first request head"),
+    timeout("timeouts.request_head", kTop, kField<&Timeouts::request_head>, "First byte to the end of a later request head"),
+    timeout("timeouts.keep_alive", kTop, kField<&Timeouts::keep_alive>, "Idle client connection between requests"),
+    timeout("timeouts.request_body", kBoth, kField<&Timeouts::request_body>, "No byte of the request body"),
+    timeout("timeouts.client_write", kBoth, kField<&Timeouts::client_write>, "The client reads no byte of the response"),
+    timeout("timeouts.connect", kBoth, kField<&Timeouts::connect>, "Connecting to a target"),
+    timeout("timeouts.response_head", kBoth, kField<&Timeouts::response_head>, "The upstream's response head, per try"),
+    timeout("timeouts.response_body", kBoth, kField<&Timeouts::response_body>, "No byte of the upstream's response body"),
+    timeout("timeouts.request", kBoth, kField<&Timeouts::request>, "The whole request until the response head is sent"),
+    timeout("timeouts.tunnel", kBoth, kField<&Timeouts::tunnel>, "Upgraded connection without a byte"),
+    timeout("timeouts.upstream_idle", kBoth, kField<&Timeouts::upstream_idle>, "Idle pooled upstream connection"),
+
+    {"limits.request_head", kTop, KeyType::size, kField<&Limits::request_head>,
+     "Request line and fields; beyond: 431", kKiB, 16 * kMiB},
+    {"limits.fields", kTop, KeyType::integer, kField<&Limits::fields>,
+     "Fields of a request head; beyond: 431", 1, 10'000},
+    {"limits.target", kTop, KeyType::size, kField<&Limits::target>,
+     "Request target; beyond: 414", 256, kMiB},
+    {"limits.body", kTop, KeyType::size, kField<&Limits::body>,
+     "Request body, default of every app; beyond: 413", 0, 1024 * kGiB, "unlimited", kUnlimited},
+    {"limits.body", kApp, KeyType::size, kField<&AppConfig::body_limit>,
+     "Request body of this app; beyond: 413", 0, 1024 * kGiB, "unlimited", kUnlimited},
+    {"limits.response_head", kTop, KeyType::size, kField<&Limits::response_head>,
+     "Upstream's response head; beyond: 502", kKiB, 16 * kMiB},
+    {"limits.buffer", kTop, KeyType::size, kField<&Limits::buffer>,
+     "Buffered bytes per direction and stream; beyond: reading waits", 4 * kKiB, 64 * kMiB},
+    {"limits.trailers", kTop, KeyType::size, kField<&Limits::trailers>,
+     "Trailer section", 256, kMiB},
+    {"limits.body_rate", kTop, KeyType::size, kField<&Limits::body_rate>,
+     "Slowest request body, bytes per second averaged over 20 s; below: 408", 1, kGiB, "off", 0},
+    {"limits.requests_per_connection", kTop, KeyType::integer, kField<&Limits::requests_per_connection>,
+     "Requests on one client connection before it is closed", 1, 1'000'000'000},
+    {"limits.max_connections", kTop, KeyType::integer, kField<&Limits::max_connections>,
+     "Client connections; beyond: 503. auto = 90 % of the descriptor limit", 1, 100'000'000, "auto", 0},
+    {"limits.upstream_idle_connections", kTop, KeyType::integer, kField<&Limits::upstream_idle_connections>,
+     "Idle pooled connections per target and worker", 0, 100'000},
+
+    {"compression.enabled", kBoth, KeyType::boolean, kField<&CompressionConfig::enabled>,
+     "Compress responses"},
+    {"compression.threshold", kBoth, KeyType::size, kField<&CompressionConfig::threshold>,
+     "Smallest body to compress, when its length is known", 0, kGiB},
+    {"compression.encodings", kBoth, KeyType::encodings, kField<&CompressionConfig::encodings>,
+     "Encodings on offer, the preferred first"},
+    {"compression.gzip_level", kBoth, KeyType::integer, kField<&CompressionConfig::gzip_level>,
+     "Level of gzip", 1, 9},
+    {"compression.brotli_level", kBoth, KeyType::integer, kField<&CompressionConfig::brotli_level>,
+     "Level of Brotli", 0, 11},
+    {"compression.zstd_level", kBoth, KeyType::integer, kField<&CompressionConfig::zstd_level>,
+     "Level of Zstandard", 1, 19},
+    {"compression.flush_after", kBoth, KeyType::duration, kField<&CompressionConfig::flush_after>,
+     "Longest wait of data in a compressor of a stream", kMillisecond, 60 * kSecond},
+
+    {"security_headers.enabled", kBoth, KeyType::boolean, kField<&SecurityHeadersConfig::enabled>,
+     "Add the fields of this section where the upstream did not set them"},
+    header("security_headers.frame_options", kField<&SecurityHeadersConfig::frame_options>, "X-Frame-Options"),
+    header("security_headers.content_type_options", kField<&SecurityHeadersConfig::content_type_options>, "X-Content-Type-Options"),
+    header("security_headers.referrer_policy", kField<&SecurityHeadersConfig::referrer_policy>, "Referrer-Policy"),
+    header("security_headers.permissions_policy", kField<&SecurityHeadersConfig::permissions_policy>, "Permissions-Policy"),
+    header("security_headers.content_security_policy", kField<&SecurityHeadersConfig::content_security_policy>, "Content-Security-Policy"),
+    header("security_headers.strict_transport_security", kField<&SecurityHeadersConfig::strict_transport_security>,
+           "Strict-Transport-Security, sent over TLS only"),
+    {"security_headers.remove_powered_by", kBoth, KeyType::boolean, kField<&SecurityHeadersConfig::remove_powered_by>,
+     "Remove the upstream's X-Powered-By"},
+    {"security_headers.server", kBoth, KeyType::header_value, kField<&SecurityHeadersConfig::server>,
+     "Server: keep = the upstream's, \"\" = removed, else the value", 0, 0, "keep"},
+
+    {"access_log.enabled", kTop, KeyType::boolean, kField<&AccessLogConfig::enabled>, "Write a line per request"},
+    {"access_log.output", kTop, KeyType::output, kField<&AccessLogConfig::output>,
+     "Where to; a file is opened again on SIGUSR1"},
+    {"access_log.format", kTop, KeyType::choice, kField<&AccessLogConfig::format>, "Form of a line"},
+    {"access_log.sample", kTop, KeyType::number, kField<&AccessLogConfig::sample>,
+     "Share of the 2xx lines that is written; others always are", 0, 1},
+    {"access_log.query", kTop, KeyType::boolean, kField<&AccessLogConfig::query>,
+     "Write the query; if not, it reads ***"},
+    {"access_log.buffer", kTop, KeyType::size, kField<&AccessLogConfig::buffer>,
+     "Lines waiting to be written, per worker; beyond: dropped and counted", 64 * kKiB, kGiB},
+
+    {"shutdown.delay", kTop, KeyType::duration, kField<&ShutdownConfig::delay>,
+     "Signal to the closing of the listeners; auto = 5 s in Kubernetes, else 0 s", 0, kDay, "auto"},
+    {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
+     "Then running requests have this long", 0, kDay},
+
+    {"tracing.sample_rate", KeyScope::environment, KeyType::number, kField<&Config::trace_sample_rate>,
+     "Share of requests that are traced", 0, 1, {}, 0, "TRACE_SAMPLE_RATE"},
+    {"tracing.exporter_endpoint", KeyScope::environment, KeyType::exporter, kField<&Config::trace_exporter_endpoint>,
+     "Where spans go", 0, 0, {}, 0, "TRACE_EXPORTER_ENDPOINT"},
+    {"cache.max_entries", KeyScope::environment, KeyType::integer, kField<&Config::cache_max_entries>,
+     "Most cached responses (CACHE_MAX_SIZE without a unit)", 1, 1'000'000'000'000, {}, 0, "CACHE_MAX_SIZE"},
+    {"cache.max_bytes", KeyScope::environment, KeyType::size, kField<&Config::cache_max_bytes>,
+     "Size of the cache (CACHE_MAX_SIZE with a unit)", 1, 1024 * kGiB, {}, 0, "CACHE_MAX_SIZE"},
+    {"cache.ttl", KeyScope::environment, KeyType::duration, kField<&Config::cache_ttl>,
+     "Lifetime of a cached response (CACHE_TTL without a unit is in milliseconds)",
+     kMillisecond, 365 * kDay, {}, 0, "CACHE_TTL"},
+    {"metrics.api_key", KeyScope::environment, KeyType::secret, kField<&Config::metrics_api_key>,
+     "Key that the metrics page asks for", 0, 0, {}, 0, "METRICS_API_KEY"},
+};
+// clang-format on
+
+constexpr std::string_view kUnsupported[] = {"metrics", "tracing", "cache", "breaker"};
+
+// The options of the Node middleware that grew into this gateway, where the word itself differs
+// from ours or its section is not obvious.
+constexpr std::pair<std::string_view, std::string_view> kSeedSpellings[] = {
+    {"apiKey", "metrics.api_key"},
+    {"errorThresholdPercentage", "breaker.error_threshold_percentage"},
+    {"exporterEndpoint", "tracing.exporter_endpoint"},
+    {"failureThreshold", "breaker.failure_threshold"},
+    {"maxSize", "cache.max_entries"},
+    {"resetTimeout", "breaker.reset_timeout"},
+    {"rollingWindow", "breaker.rolling_window"},
+    {"sampleRate", "tracing.sample_rate"},
+    {"serviceName", "tracing.service_name"},
+    {"statusCodes", "cache.status_codes"},
+};
+
+template <class Enum>
+struct Names;
+template <>
+struct Names<Environment> {
+  static constexpr std::string_view kAll[] = {"development", "production"};
+};
+template <>
+struct Names<Balance> {
+  static constexpr std::string_view kAll[] = {"p2c", "round_robin", "random"};
+};
+template <>
+struct Names<LogFormat> {
+  static constexpr std::string_view kAll[] = {"json", "clf", "combined"};
+};
+constexpr std::string_view kEncodings[] = {"zstd", "br", "gzip"};
+
+std::string list_of(std::span<const std::string_view> names) {
+  std::string out;
+  for (const std::string_view name : names) {
+    if (!out.empty()) out += ", ";
+    out += name;
+  }
+  return out;
+}
+
+Err<ValueError> wrong(std::string message, std::string hint = {}) {
+  return err(ValueError{std::move(message), std::move(hint)});
+}
+
+std::string limit_text(KeyType type, std::uint64_t limit) {
+  switch (type) {
+    case KeyType::duration:
+      return format_duration(Nanos(static_cast<std::int64_t>(limit)));
+    case KeyType::size:
+      return format_size(limit);
+    default:
+      return std::to_string(limit);
+  }
+}
+
+std::string range_text(const ConfigKey& key) {
+  std::string text = limit_text(key.type, key.min) + " … " + limit_text(key.type, key.max);
+  if (!key.word.empty()) text += " or " + std::string(key.word);
+  return text;
+}
+
+Err<ValueError> wrong_number(const ConfigKey& key, ParseError error, std::string_view text) {
+  const bool known_text = !text.empty() && text.size() < 20;
+  std::string hint;
+  switch (error) {
+    case ParseError::missing_unit:
+      if (key.type == KeyType::duration) {
+        hint = "units are ns, us, ms, s, m, h, d";
+        if (known_text)
+          hint = "write \"" + std::string(text) + "ms\" or \"" + std::string(text) + "s\"; " + hint;
+      } else {
+        hint = "units are B, KB, MB, GB, KiB, MiB, GiB";
+        if (known_text)
+          hint =
+              "write \"" + std::string(text) + "B\" or \"" + std::string(text) + "KiB\"; " + hint;
+      }
+      break;
+    case ParseError::unknown_unit:
+      hint = key.type == KeyType::duration ? "units are ns, us, ms, s, m, h, d"
+                                           : "units are B, KB, MB, GB, KiB, MiB, GiB";
+      break;
+    case ParseError::trailing_text:
+      if (key.type == KeyType::duration) {
+        hint = "one number and one unit without a space, such as \"1.5s\"";
+      } else if (key.type == KeyType::size) {
+        hint = "one number and one unit without a space, such as \"64KiB\"";
+      } else {
+        hint = "allowed: " + range_text(key);
+      }
+      break;
+    default:
+      hint = "allowed: " + allowed_values(key);
+  }
+  return wrong(std::string(to_string(error)), std::move(hint));
+}
+
+template <class T>
+Result<void, ValueError> in_range(const ConfigKey& key, std::uint64_t value, T& out) {
+  if (value < key.min || value > key.max) {
+    return wrong("is out of range", "allowed: " + range_text(key));
+  }
+  out = static_cast<T>(value);
+  return {};
+}
+
+// Words may be written in place of a number.
+bool is_word(const ConfigKey& key, std::string_view text) {
+  return !key.word.empty() && text == key.word;
+}
+
+Result<void, ValueError> read(const ConfigKey&, std::string_view text, bool& out) {
+  if (text != "true" && text != "false") {
+    const bool yes =
+        iequals(text, "yes") || iequals(text, "on") || iequals(text, "true") || text == "1";
+    const bool no =
+        iequals(text, "no") || iequals(text, "off") || iequals(text, "false") || text == "0";
+    return wrong("is neither true nor false", yes ? "write \"true\"" : no ? "write \"false\"" : "");
+  }
+  out = text == "true";
+  return {};
+}
+
+Result<void, ValueError> read(const ConfigKey& key, std::string_view text, std::uint64_t& out) {
+  if (is_word(key, text)) {
+    out = key.word_value;
+    return {};
+  }
+  const auto value = key.type == KeyType::size ? parse_size(text) : parse_u64(text);
+  if (!value) return wrong_number(key, value.error(), text);
+  return in_range(key, *value, out);
+}
+
+template <class T>
+requires std::is_same_v<T, int> || std::is_same_v<T, unsigned> Result<void, ValueError> read(
+    const ConfigKey& key, std::string_view text, T& out) {
+  std::uint64_t wide = 0;
+  const Result<void, ValueError> done = read(key, text, wide);
+  if (done) out = static_cast<T>(wide);
+  return done;
+}
+
+Result<void, ValueError> read(const ConfigKey& key, std::string_view text, double& out) {
+  const auto value = parse_double(text);
+  if (!value) return wrong_number(key, value.error(), text);
+  if (*value < static_cast<double>(key.min) || *value > static_cast<double>(key.max)) {
+    return wrong("is out of range", "allowed: " + range_text(key));
+  }
+  out = *value == 0 ? 0.0 : *value;  // no minus zero
+  return {};
+}
+
+Result<void, ValueError> read(const ConfigKey& key, std::string_view text, Nanos& out) {
+  const auto value = parse_duration(text);
+  if (!value) return wrong_number(key, value.error(), text);
+  std::int64_t count = 0;
+  const Result<void, ValueError> done =
+      in_range(key, static_cast<std::uint64_t>(value->count()), count);
+  if (done) out = Nanos(count);
+  return done;
+}
+
+template <class T>
+requires(!std::is_same_v<T, std::string>) Result<void, ValueError> read(const ConfigKey& key,
+                                                                        std::string_view text,
+                                                                        std::optional<T>& out) {
+  if (is_word(key, text)) {
+    out.reset();
+    return {};
+  }
+  T value{};
+  const Result<void, ValueError> done = read(key, text, value);
+  if (done) out = value;
+  return done;
+}
+
+template <class Enum>
+requires std::is_enum_v<Enum> Result<void, ValueError> read(const ConfigKey& key,
+                                                            std::string_view text, Enum& out) {
+  const auto& names = Names<Enum>::kAll;
+  const auto found = std::ranges::find(names, text);
+  if (found != std::end(names)) {
+    out = static_cast<Enum>(found - std::begin(names));
+    return {};
+  }
+  if (key.path == "upstream.balance" && text == "consistent_hash") {
+    return wrong("is not supported in this version yet", "allowed: " + list_of(names));
+  }
+  const auto close = closest_match(text, names);
+  return wrong("is none of the values that it may have",
+               (close ? "did you mean \"" + std::string(*close) + "\"? " : "") +
+                   "allowed: " + list_of(names));
+}
+
+bool is_field_value(std::string_view text) {
+  return std::ranges::none_of(
+             text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; }) &&
+         trim(text) == text;
+}
+
+bool is_visible_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
+
+Result<void, ValueError> check_path(std::string_view text) {
+  if (!text.starts_with('/')) return wrong("is not a path", "a path begins with \"/\"");
+  if (!is_visible_ascii(text))
+    return wrong("has a space or a byte that is not visible ASCII", "write it percent-encoded");
+  if (text.find_first_of("?#\\") != std::string_view::npos) {
+    return wrong("must be a path alone, without \"?\", \"#\" or \"\\\"");
+  }
+  if (text == "/") return {};
+  if (text.ends_with('/')) {
+    return wrong("ends with \"/\"",
+                 "write \"" + std::string(text.substr(0, text.find_last_not_of('/') + 1)) +
+                     "\": a prefix matches whole segments anyway");
+  }
+  for (const std::string_view segment : split(text.substr(1), '/')) {
+    if (segment.empty()) return wrong("has an empty segment", "write one \"/\"");
+    if (segment == "." || segment == "..")
+      return wrong("has a dot segment", "write the path that it means");
+  }
+  return {};
+}
+
+Result<void, ValueError> check_name(std::string_view text) {
+  const bool allowed = std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  });
+  if (text.empty() || text.size() > 63 || !allowed) {
+    return wrong("is not a name", "1 to 63 letters, digits, \"-\", \"_\", \".\"");
+  }
+  return {};
+}
+
+Result<void, ValueError> check_exporter(std::string_view text) {
+  if (text == "console" || text == "stdout" || text == "none") return {};
+  const std::size_t scheme = text.starts_with("http://") ? 7 : text.starts_with("https://") ? 8 : 0;
+  const std::string_view host = text.substr(std::min(scheme, text.size()));
+  if (scheme == 0 || !is_visible_ascii(text) || host.empty() || host.starts_with('/') ||
+      host.starts_with(':')) {
+    return wrong("is not a URL",
+                 "write for example \"http://jaeger:14268/api/traces\", or console, or none");
+  }
+  return {};
+}
+
+Result<void, ValueError> check_text(const ConfigKey& key, std::string_view text) {
+  switch (key.type) {
+    case KeyType::header_value:
+    case KeyType::secret:
+      if (!is_field_value(text)) {
+        return wrong("is no value of a header field",
+                     "no control characters, no spaces at its ends");
+      }
+      return {};
+    case KeyType::endpoint:
+      if (text == "/") return wrong("would hide every app", "write a longer path, or off");
+      return check_path(text);
+    case KeyType::path:
+      return check_path(text);
+    case KeyType::name:
+      return check_name(text);
+    case KeyType::host_header:
+      if (text == "keep" || text == "target") return {};
+      if (!parse_target("http://" + std::string(text))) {
+        return wrong("is not a host", "write keep, target or a value such as \"shop.example.com\"");
+      }
+      return {};
+    case KeyType::output:
+      if (text == "stdout" || text == "stderr") return {};
+      if (text.find('/') == std::string_view::npos || text.find('\0') != std::string_view::npos) {
+        return wrong("is neither stdout nor stderr nor the path of a file",
+                     "a file's path has a \"/\": \"./" + std::string(text) + "\"");
+      }
+      return {};
+    case KeyType::exporter:
+      return check_exporter(text);
+    default:
+      return {};
+  }
+}
+
+Result<void, ValueError> read(const ConfigKey& key, std::string_view text, std::string& out) {
+  if (is_word(key, text)) {
+    out.clear();
+    return {};
+  }
+  if (Result<void, ValueError> checked = check_text(key, text); !checked) return checked;
+  out = text;
+  return {};
+}
+
+Result<void, ValueError> read(const ConfigKey& key, std::string_view text,
+                              std::optional<std::string>& out) {
+  if (is_word(key, text)) {
+    out.reset();
+    return {};
+  }
+  if (Result<void, ValueError> checked = check_text(key, text); !checked) return checked;
+  out = text;
+  return {};
+}
+
+Result<std::string, ValueError> read_host(std::string_view text) {
+  std::string host = to_lower(text);
+  if (host == "*") return wrong("is not needed", "leave hosts out to serve every host");
+  std::string_view name = host;
+  if (name.starts_with("*.")) name.remove_prefix(2);
+  if (name.find('*') != std::string_view::npos) {
+    return wrong("has a \"*\" that is not its first label", "write for example \"*.example.com\"");
+  }
+  if (host.starts_with('[')) {
+    if (!parse_target("http://" + host)) return wrong("is not a host");
+    return host;
+  }
+  if (name.find("://") != std::string_view::npos || name.find('/') != std::string_view::npos) {
+    return wrong("is a URL, not a host", "write the name alone; the path is a key of its own");
+  }
+  if (name.find(':') != std::string_view::npos) {
+    return wrong("has a port", "write the name alone: an app serves its hosts on every listener");
+  }
+  if (!is_host_name(name)) {
+    return wrong("is not a host", "letters, digits, \"-\" and dots; other alphabets as \"xn--…\"");
+  }
+  return host;
+}
+
+Result<std::string, ValueError> read_item(const ConfigKey& key, std::string_view text,
+                                          std::string*) {
+  switch (key.type) {
+    case KeyType::listeners:
+      if (auto address = parse_listen_address(text); !address) return err(address.error());
+      return std::string(text);
+    case KeyType::hosts:
+      return read_host(text);
+    default:
+      break;
+  }
+  if (std::ranges::find(kEncodings, text) == std::end(kEncodings)) {
+    return wrong("is not an encoding", "allowed: " + list_of(kEncodings));
+  }
+  return std::string(text);
+}
+Result<Network, ValueError> read_item(const ConfigKey&, std::string_view text, Network*) {
+  return parse_network(text);
+}
+Result<Target, ValueError> read_item(const ConfigKey&, std::string_view text, Target*) {
+  return parse_target(text);
+}
+
+// What makes two items of a list the same.
+const std::string& identity(const std::string& item) {
+  return item;
+}
+std::string identity(const Network& item) {
+  return format_network(item);
+}
+std::string identity(const Target& item) {
+  return item.unix_socket ? item.path : item.host + ' ' + std::to_string(item.port);
+}
+
+template <class T>
+Result<void, ItemError> read_list(const ConfigKey& key, std::span<const std::string> items,
+                                  std::vector<T>& out) {
+  std::vector<T> values;
+  std::unordered_set<std::string> seen;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    Result<T, ValueError> value = read_item(key, items[i], static_cast<T*>(nullptr));
+    if (!value) return err(ItemError{i, std::move(value.error())});
+    if (!seen.insert(identity(*value)).second) {
+      return err(ItemError{i, {"stands in the list twice", "remove one of them"}});
+    }
+    values.push_back(std::move(*value));
+  }
+  const bool may_be_empty = key.type != KeyType::listeners && key.type != KeyType::targets;
+  if (values.empty() && !may_be_empty) return err(ItemError{0, {"must not be empty", ""}});
+  out = std::move(values);
+  return {};
+}
+
+std::string shortest(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr};
+}
+
+void write(const ConfigKey&, bool value, ValueText& out) {
+  out.items.emplace_back(value ? "true" : "false");
+  out.literal = true;
+}
+void write(const ConfigKey& key, std::uint64_t value, ValueText& out) {
+  if (!key.word.empty() && value == key.word_value) {
+    out.items.emplace_back(key.word);
+  } else if (key.type == KeyType::size) {
+    out.items.push_back(format_size(value));
+  } else {
+    out.items.push_back(std::to_string(value));
+    out.literal = true;
+  }
+}
+void write(const ConfigKey& key, int value, ValueText& out) {
+  write(key, static_cast<std::uint64_t>(value), out);
+}
+void write(const ConfigKey& key, unsigned value, ValueText& out) {
+  write(key, std::uint64_t{value}, out);
+}
+void write(const ConfigKey&, double value, ValueText& out) {
+  out.items.push_back(shortest(value));
+  out.literal = true;
+}
+void write(const ConfigKey&, Nanos value, ValueText& out) {
+  out.items.push_back(format_duration(value));
+}
+template <class T>
+void write(const ConfigKey& key, const std::optional<T>& value, ValueText& out) {
+  if (!value && !key.word.empty()) {
+    out.items.emplace_back(key.word);
+  } else if (value) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      out.items.push_back(*value);
+    } else {
+      write(key, *value, out);
+    }
+  } else {
+    out.unset = true;
+  }
+}
+template <class Enum>
+requires std::is_enum_v<Enum>
+void write(const ConfigKey&, Enum value, ValueText& out) {
+  out.items.emplace_back(Names<Enum>::kAll[static_cast<std::size_t>(value)]);
+}
+void write(const ConfigKey& key, const std::string& value, ValueText& out) {
+  if (value.empty()) {
+    out.unset = key.word.empty();
+    out.items.emplace_back(key.word);
+  } else if (key.type == KeyType::secret) {
+    out.items.emplace_back(kMask);
+  } else {
+    out.items.push_back(mask_urls(value));
+  }
+}
+void write(const ConfigKey&, const std::vector<std::string>& values, ValueText& out) {
+  out.items = values;
+}
+void write(const ConfigKey&, const std::vector<Network>& values, ValueText& out) {
+  for (const Network& value : values) out.items.push_back(format_network(value));
+}
+void write(const ConfigKey&, const std::vector<Target>& values, ValueText& out) {
+  for (const Target& value : values) out.items.push_back(value.url);
+}
+
+bool stands_in(const ConfigKey& key, KeyScope where) noexcept {
+  return key.scope == where || (key.scope == KeyScope::both && where != KeyScope::environment);
+}
+
+std::string as_code(std::string_view text) {
+  return "`" + std::string(text) + "`";
+}
+
+std::string default_text(const ConfigKey& key) {
+  Config config = default_config();
+  AppConfig app;
+  const ValueText value = value_text(key, {config, key.scope == KeyScope::app ? &app : nullptr});
+  if (value.unset || (value.items.empty() && !key.is_list())) return "–";
+  if (key.is_list() && value.items.empty()) return "none";
+  std::string text;
+  for (const std::string& item : value.items) {
+    text += (text.empty() ? "" : ", ") + as_code(item.empty() ? "\"\"" : item);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view to_string(KeyType type) noexcept {
+  switch (type) {
+    case KeyType::boolean:
+      return "boolean";
+    case KeyType::integer:
+      return "integer";
+    case KeyType::number:
+      return "number";
+    case KeyType::duration:
+      return "duration";
+    case KeyType::size:
+      return "size";
+    case KeyType::choice:
+      return "choice";
+    case KeyType::header_value:
+      return "field value";
+    case KeyType::endpoint:
+      return "path";
+    case KeyType::output:
+      return "output";
+    case KeyType::name:
+      return "name";
+    case KeyType::path:
+      return "path";
+    case KeyType::host_header:
+      return "host";
+    case KeyType::exporter:
+      return "URL";
+    case KeyType::secret:
+      return "secret";
+    case KeyType::listeners:
+      return "list of addresses";
+    case KeyType::networks:
+      return "list of networks";
+    case KeyType::hosts:
+      return "list of hosts";
+    case KeyType::encodings:
+      return "list of encodings";
+    case KeyType::targets:
+      return "list of URLs";
+  }
+  return "value";
+}
+
+std::span<const ConfigKey> config_keys() noexcept {
+  return kKeys;
+}
+
+const ConfigKey* find_key(std::string_view path, KeyScope where) noexcept {
+  for (const ConfigKey& key : kKeys) {
+    if (key.path == path && stands_in(key, where)) return &key;
+  }
+  return nullptr;
+}
+
+std::vector<std::string_view> names_under(std::string_view section, KeyScope where) {
+  std::vector<std::string_view> names;
+  const auto add = [&](std::string_view name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  for (const ConfigKey& key : kKeys) {
+    std::string_view rest = key.path;
+    if (!stands_in(key, where)) continue;
+    if (!section.empty()) {
+      if (!rest.starts_with(section) || !rest.substr(section.size()).starts_with('.')) continue;
+      rest.remove_prefix(section.size() + 1);
+    }
+    add(rest.substr(0, rest.find('.')));
+  }
+  if (section.empty() && where == KeyScope::gateway) {
+    add("apps");
+    add("include");
+  }
+  return names;
+}
+
+bool is_unsupported(std::string_view path) noexcept {
+  return std::ranges::find(kUnsupported, path) != std::end(kUnsupported);
+}
+
+std::optional<std::string_view> seed_spelling(std::string_view name) noexcept {
+  for (const auto& [theirs, ours] : kSeedSpellings) {
+    if (theirs == name) return ours;
+  }
+  return std::nullopt;
+}
+
+Result<void, ItemError> set_value(const ConfigKey& key, ConfigView view,
+                                  std::span<const std::string> items) {
+  return std::visit(
+      [&]<class T>(FieldOf<T> field) -> Result<void, ItemError> {
+        if constexpr (requires { read_list(key, items, field(view)); }) {
+          return read_list(key, items, field(view));
+        } else {
+          Result<void, ValueError> done = read(key, items.front(), field(view));
+          if (!done) return err(ItemError{0, std::move(done.error())});
+          return {};
+        }
+      },
+      key.field);
+}
+
+ValueText value_text(const ConfigKey& key, ConfigView view) {
+  ValueText out;
+  std::visit([&](auto field) { write(key, field(view), out); }, key.field);
+  return out;
+}
+
+std::string allowed_values(const ConfigKey& key) {
+  switch (key.type) {
+    case KeyType::boolean:
+      return "true, false";
+    case KeyType::integer:
+    case KeyType::number:
+    case KeyType::duration:
+    case KeyType::size:
+      return range_text(key);
+    case KeyType::choice:
+      return std::visit(
+          []<class T>(FieldOf<T>) -> std::string {
+            if constexpr (std::is_enum_v<T>) return list_of(Names<T>::kAll);
+            return "";
+          },
+          key.field);
+    case KeyType::header_value:
+      return "text or " + std::string(key.word);
+    case KeyType::endpoint:
+      return "path or off";
+    case KeyType::output:
+      return "stdout, stderr, a file's path";
+    case KeyType::name:
+      return "letters, digits, - _ .";
+    case KeyType::path:
+      return "path";
+    case KeyType::host_header:
+      return "keep, target, a host";
+    case KeyType::exporter:
+      return "URL, console, stdout, none";
+    case KeyType::secret:
+      return "text";
+    case KeyType::listeners:
+      return ":3000, 127.0.0.1:3000, [::1]:3000, unix:/path?mode=0660, fd:3";
+    case KeyType::networks:
+      return "10.0.0.0/8, fd00::/8, an address";
+    case KeyType::hosts:
+      return "shop.example.com, *.example.com";
+    case KeyType::encodings:
+      return list_of(kEncodings);
+    case KeyType::targets:
+      return "http://host:port, http+unix:///path";
+  }
+  return "";
+}
+
+Config default_config() {
+  Config config;
+  config.trusted_proxies = {{.v6 = false, .bytes = {127}, .prefix = 8},
+                            {.v6 = true, .bytes = {}, .prefix = 128}};
+  config.trusted_proxies[1].bytes[15] = 1;
+  return config;
+}
+
+void apply_defaults(const Config& config, AppConfig& app) {
+  app.timeouts = config.timeouts;
+  app.body_limit = config.limits.body;
+  app.compression = config.compression;
+  app.security_headers = config.security_headers;
+}
+
+std::string key_reference() {
+  const auto table = [](std::string_view title, KeyScope scope, std::string_view prefix) {
+    std::string out = "### " + std::string(title) +
+                      "\n\n| key | type | default | allowed | environment | meaning "
+                      "|\n|---|---|---|---|---|---|\n";
+    for (const ConfigKey& key : kKeys) {
+      if (key.scope != scope) continue;
+      out += "| " + as_code(std::string(prefix) + std::string(key.path)) + " | " +
+             std::string(to_string(key.type)) + " | " + default_text(key) + " | " +
+             allowed_values(key) + " | " + (key.variable.empty() ? "" : as_code(key.variable)) +
+             " | " + std::string(key.meaning) + " |\n";
+    }
+    return out + "\n";
+  };
+  return table("At the top of the file", KeyScope::gateway, "") +
+         table("At the top as every app's default, and in an app", KeyScope::both, "") +
+         table("In an app", KeyScope::app, "apps[].") +
+         table("From the environment only", KeyScope::environment, "");
+}
+
+}  // namespace tyaprover::gateway
