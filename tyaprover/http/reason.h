@@ -14,7 +14,7 @@ enum class Reason : std::uint8_t {
   none,                       // the app answered
   no_route,                   // 404
   bad_request,                // 400, or what the violated framing rule asks for
-  request_timeout,            // 408 when the client was slow, 504 when the whole request took too long
+  request_timeout,            // 408 when the client was slow, 504 when the whole took too long
   body_too_large,             // 413
   target_too_long,            // 414
   head_too_large,             // 431

@@ -1,4 +1,4 @@
-// Request targets, authorities and paths (RFC 9110 §4, RFC 3986): validation and the form used for matching.
+// Authorities and paths (RFC 9110 §4, RFC 3986): validation, and the form used for matching.
 //
 // Pure functions, thread-safe.
 //
@@ -21,10 +21,12 @@ struct Authority {
 // `host[:port]` or `[v6][:port]` (R4.8); nothing for anything else: userinfo, list, space, empty.
 [[nodiscard]] std::optional<Authority> parse_authority(std::string_view text) noexcept;
 
-// The path used for matching (R4.5): unreserved bytes percent-decoded, remaining escapes in upper case,
-// dot segments removed. %2F stays %2F. `out` is overwritten (its capacity is reused).
-// Returns what is wrong (static text), or nothing: encoded NUL, broken escape, climbing above the root,
-// %2e-spelled dot segments, a backslash (also as %5C).
-[[nodiscard]] std::optional<std::string_view> normalise_path(std::string_view path, std::string& out);
+// The path used for matching (R4.5): unreserved bytes percent-decoded, remaining escapes in upper
+// case, dot segments removed. %2F stays %2F, and "*" (of OPTIONS) stays "*". `out` is overwritten;
+// its capacity is reused.
+// Returns what is wrong (static text), or nothing: encoded NUL, broken escape, climbing above the
+// root, %2e-spelled dot segments, a backslash (also as %5C), no '/' at the beginning.
+[[nodiscard]] std::optional<std::string_view> normalise_path(std::string_view path,
+                                                             std::string& out);
 
 }  // namespace tyaprover::http
