@@ -41,7 +41,7 @@ LIBRARY = [
     (r'yaml-cpp/', 'yaml-cpp'), (r'spdlog/', 'spdlog'), (r'fmt/', 'fmt'), (r'nlohmann/', 'nlohmann'),
     (r'CLI/', 'CLI11'), (r'(gtest|gmock)/', 'googletest'), (r'benchmark/', 'benchmark'),
     (r'(sys|net|netinet|arpa|linux|asm|bits)/', 'system'),
-    (r'(unistd|fcntl|poll|signal|pthread|sched|malloc|pwd|grp|netdb|spawn|dirent|dlfcn|ifaddrs|glob|fnmatch'
+    (r'(unistd|fcntl|limits|poll|signal|pthread|sched|malloc|pwd|grp|netdb|spawn|dirent|dlfcn|ifaddrs|glob|fnmatch'
      r'|termios|execinfo|ucontext|syslog|libgen|immintrin|emmintrin|x86intrin|arm_neon)\.h', 'system'),
     (r'[a-z_]+$', 'std'),
 ]
@@ -59,8 +59,9 @@ TARGET = {
     'nlohmann_json::nlohmann_json': ['nlohmann'],
 }
 
+# limits.h and signal.h are not here: POSIX has put more into them than C++ has into climits and csignal.
 C_HEADER = {name + '.h': 'c' + name for name in (
-    'assert ctype errno fenv float inttypes limits locale math setjmp stdarg stddef stdint stdio stdlib '
+    'assert ctype errno fenv float inttypes locale math setjmp stdarg stddef stdint stdio stdlib '
     'string time uchar wchar wctype').split()}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -23,12 +23,13 @@ CLEAN = {
     'CMakeLists.txt': ROOMS,
     'docs/design.md': '# Design\n\n## Open ends\n\n| key | what | owner |\n| http2 | … | the http room |\n\n## Next\n',
     'docs/threat-model.md': '| promise | `Counter.Counts` in `counter.h` |\n',
-    'tyaprover/base/clock.h': '#pragma once\n#include <chrono>\n#include <sys/random.h>\n',
+    'tyaprover/base/clock.h': '#pragma once\n#include <chrono>\n#include <limits.h>\n#include <sys/random.h>\n',
     'tyaprover/metrics/counter.h': '#pragma once\n#include <atomic>\n#include "tyaprover/base/clock.h"\n',
     'tyaprover/metrics/counter_test.cc': '#include <gtest/gtest.h>\n#include <unistd.h>\n'
                                          '#include "tyaprover/metrics/counter.h"\n'
                                          'TEST_F(Counter, Counts) {}\n'
                                          'void wait() { std::this_thread::sleep_for(1s); std::printf("x"); }\n',
+    'tyaprover/metrics/test_registry.h': '#pragma once\n#include <gtest/gtest.h>\n',
     'tyaprover/cache/lru.h': '#pragma once\n#include <list>\n'
                              'void g() { puts("x"); }  // lint:allow console, because of this test\n',
     'tyaprover/telemetry/stats.h': '#pragma once\n#include "tyaprover/metrics/counter.h"\n'

@@ -30,7 +30,9 @@ def cpp_files(tree):
 
 
 def is_test(name):
-    return name.startswith(('tests/', 'fuzz/', 'bench/')) or name.endswith(('_test.cc', '_bench.cc'))
+    """Tests, benchmarks, and the headers beside the code that only they include (test_exchange.h)."""
+    words = re.split(r'[^a-z0-9]+', os.path.basename(name))
+    return name.startswith(('tests/', 'fuzz/', 'bench/')) or not {'test', 'testing', 'bench'}.isdisjoint(words)
 
 
 def room_of(name):
