@@ -1,0 +1,183 @@
+// Upstreams: resolution, balancing and the readiness check.
+#include "tyaprover/gateway/upstream.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tyaprover/gateway/upstream_check.h"
+#include "tyaprover/http/listen.h"
+#include "tyaprover/http/worker.h"
+
+namespace tyaprover::gateway {
+namespace {
+
+Target target(std::string host, std::uint16_t port) {
+  Target t;
+  t.host = std::move(host);
+  t.port = port;
+  t.url = "http://" + t.host + ":" + std::to_string(port);
+  return t;
+}
+
+TargetList resolve(const std::vector<Target>& targets) {
+  TargetList list;
+  std::string problem;
+  for (const Target& t : targets) {
+    const TargetList found = resolve_target(t, problem);
+    list.insert(list.end(), found.begin(), found.end());
+  }
+  EXPECT_EQ(problem, "");
+  return list;
+}
+
+TEST(ResolveTarget, AddressesNamesAndUnixPaths) {
+  std::string problem;
+  const TargetList v4 = resolve_target(target("127.0.0.1", 8080), problem);
+  ASSERT_EQ(v4.size(), 1u);
+  EXPECT_EQ(v4[0]->address, "127.0.0.1:8080");
+  EXPECT_EQ(v4[0]->authority, "127.0.0.1:8080");
+
+  const TargetList v6 = resolve_target(target("::1", 80), problem);
+  ASSERT_EQ(v6.size(), 1u);
+  EXPECT_EQ(v6[0]->address, "[::1]:80");
+  EXPECT_EQ(v6[0]->authority, "[::1]");
+
+  Target path;
+  path.unix_socket = true;
+  path.path = "/run/app.sock";
+  const TargetList local = resolve_target(path, problem);
+  ASSERT_EQ(local.size(), 1u);
+  EXPECT_EQ(local[0]->address, "unix:/run/app.sock");
+  EXPECT_EQ(problem, "");
+
+  EXPECT_TRUE(resolve_target(target("no-such-host.invalid", 1), problem).empty());
+  EXPECT_NE(problem.find("no-such-host.invalid"), std::string::npos);
+}
+
+class WorkerUpstreamTest : public testing::Test {
+ protected:
+  void use(Balance balance, std::size_t targets) {
+    app_.balance = balance;
+    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{});
+    std::vector<Target> list;
+    for (std::size_t i = 0; i < targets; ++i) {
+      list.push_back(target("127.0.0.1", static_cast<std::uint16_t>(1000 + i)));
+    }
+    upstream_->update(resolve(list));
+  }
+
+  ManualClock clock_;
+  http::Worker worker_{0, clock_};
+  AppConfig app_;
+  std::unique_ptr<WorkerUpstream> upstream_;
+};
+
+TEST_F(WorkerUpstreamTest, RoundRobinTakesEachInTurn) {
+  use(Balance::round_robin, 3);
+  std::vector<WorkerTarget*> picked;
+  for (int i = 0; i < 6; ++i) picked.push_back(upstream_->pick({}));
+  EXPECT_EQ(std::set<WorkerTarget*>(picked.begin(), picked.begin() + 3).size(), 3u);
+  EXPECT_TRUE(std::equal(picked.begin(), picked.begin() + 3, picked.begin() + 3));
+}
+
+TEST_F(WorkerUpstreamTest, EveryBalancingTriesEachTargetOnceAndThenGivesUp) {
+  for (const Balance balance : {Balance::p2c, Balance::round_robin, Balance::random}) {
+    use(balance, 4);
+    std::vector<WorkerTarget*> tried;
+    while (WorkerTarget* next = upstream_->pick(tried)) tried.push_back(next);
+    EXPECT_EQ(std::set<WorkerTarget*>(tried.begin(), tried.end()).size(), 4u);
+  }
+}
+
+TEST_F(WorkerUpstreamTest, P2cPrefersTheLessBusy) {
+  use(Balance::p2c, 2);
+  WorkerTarget* const busy = upstream_->pick({});
+  std::vector<http::ClientConnection*> connections;
+  for (int i = 0; i < 3; ++i) connections.push_back(busy->pool.create());
+  for (int i = 0; i < 50; ++i) EXPECT_NE(upstream_->pick({}), busy);
+  for (auto* c : connections) c->release();
+  std::set<WorkerTarget*> seen;
+  for (int i = 0; i < 50; ++i) seen.insert(upstream_->pick({}));
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST_F(WorkerUpstreamTest, ATargetThatRefusedIsPassedOverForASecondUnlessItIsTheLast) {
+  use(Balance::round_robin, 2);
+  WorkerTarget* const down = upstream_->pick({});
+  upstream_->note_connect_failure(*down);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(upstream_->pick({}), down);
+  WorkerTarget* const other = upstream_->pick({});
+  upstream_->note_connect_failure(*other);
+  EXPECT_NE(upstream_->pick({}), nullptr);
+  clock_.advance(std::chrono::milliseconds(1001));
+  std::set<WorkerTarget*> seen;
+  for (int i = 0; i < 4; ++i) seen.insert(upstream_->pick({}));
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST_F(WorkerUpstreamTest, UpdateKeepsPoolsOfAddressesThatStay) {
+  use(Balance::round_robin, 2);
+  std::map<std::string, WorkerTarget*> before;
+  for (int i = 0; i < 2; ++i) {
+    WorkerTarget* const t = upstream_->pick({});
+    before[t->target->address] = t;
+  }
+  http::ClientConnection* const in_use = before["127.0.0.1:1000"]->pool.create();
+  upstream_->update(resolve({target("127.0.0.1", 1001), target("127.0.0.1", 1002)}));
+  std::map<std::string, WorkerTarget*> after;
+  for (int i = 0; i < 2; ++i) {
+    WorkerTarget* const t = upstream_->pick({});
+    after[t->target->address] = t;
+  }
+  EXPECT_EQ(after["127.0.0.1:1001"], before["127.0.0.1:1001"]);
+  EXPECT_EQ(after.count("127.0.0.1:1000"), 0u);
+  in_use->release();  // its pool is still there
+}
+
+TEST_F(WorkerUpstreamTest, NoTargetsGiveNothing) {
+  use(Balance::p2c, 0);
+  EXPECT_EQ(upstream_->pick({}), nullptr);
+}
+
+TEST(UpstreamCheck, TellsWhichAppsHaveNoTargetThatAccepts) {
+  auto listening = http::listen_tcp("127.0.0.1", 0, 1);
+  ASSERT_TRUE(listening);
+  auto closed = http::listen_tcp("127.0.0.1", 0, 1);
+  ASSERT_TRUE(closed);
+  const auto port_of = [](int fd) {
+    const std::string place = http::describe_listener(fd);
+    return static_cast<std::uint16_t>(std::stoi(place.substr(place.rfind(':') + 1)));
+  };
+  const Target up = target("127.0.0.1", port_of(listening->front()));
+  const Target down = target("127.0.0.1", port_of(closed->front()));
+  ::close(closed->front());
+
+  Config config;
+  config.apps.resize(2);
+  config.apps[0].name = "shop";
+  config.apps[0].targets = {up, down};
+  config.apps[1].name = "blog";
+  config.apps[1].targets = {up};
+  UpstreamCheck check(config);
+  check.update(0, resolve(config.apps[0].targets));
+  check.update(1, resolve(config.apps[1].targets));
+  CheckResult result = check.run();
+  EXPECT_EQ(result.status, HealthStatus::degraded);
+  EXPECT_NE(result.detail.find("shop"), std::string::npos);
+
+  check.update(1, {});
+  result = check.run();
+  EXPECT_EQ(result.status, HealthStatus::unhealthy);
+  EXPECT_NE(result.detail.find("blog"), std::string::npos);
+  ::close(listening->front());
+}
+
+}  // namespace
+}  // namespace tyaprover::gateway
