@@ -337,6 +337,35 @@ TEST(RequestParser, EveryByteEverywhere) {
   }
 }
 
+// R4.1, R4.6 and R4.7 for the lines behind a request line, as they read.
+bool is_field_section(std::string_view text) {
+  for (;;) {
+    const std::size_t end = text.find("\r\n");
+    if (end == std::string_view::npos) return false;
+    const std::string_view line = text.substr(0, end);
+    if (line.empty()) return true;
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return false;
+    if (!all_are(line.substr(0, colon), CharClass::token)) return false;
+    for (const char c : line.substr(colon)) {
+      if (!is(c, CharClass::field_value)) return false;
+    }
+    text.remove_prefix(end + 2);
+  }
+}
+
+TEST(RequestParser, FieldLinesAgreeWithTheRulesOnAllSmallSections) {
+  const std::string alphabet = "a: \t\r\n\x01";
+  std::vector<std::string> sections = {""};
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const std::string text = sections[i] + "\r\n\r\n";
+    const Outcome outcome = parse_request("GET / HTTP/1.0\r\n" + text, {});
+    ASSERT_EQ(outcome.status == ParseStatus::complete, is_field_section(text)) << text << outcome;
+    if (sections[i].size() == 5) continue;
+    for (const char c : alphabet) sections.push_back(sections[i] + c);
+  }
+}
+
 TEST(RequestParser, ExactlyOneValidHost) {  // R4.8
   expect_statuses({
       {with_host(" a"), 0},
