@@ -57,7 +57,7 @@ std::string unzstd(const std::string& bytes) {
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
   std::string text, buffer(65536, '\0');
   std::size_t left = 1;
-  for (bool progress = true; progress;) {
+  for (bool progress = true; progress && !(left == 0 && in.pos == in.size);) {
     ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
     const std::size_t before = in.pos;
     left = ZSTD_decompressStream(stream, &out, &in);

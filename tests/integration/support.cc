@@ -730,6 +730,7 @@ bool UpstreamExchange::read_body(Millis deadline) {
   } else {
     request.complete = reader.take_bytes(content_length(request).value_or(0), request.body);
   }
+  body_ended_(request);
   return request.complete;
 }
 
@@ -812,16 +813,26 @@ void Upstream::serve(Connection& connection, std::size_t number) {
     Reader reader(connection.socket, buffer, std::chrono::steady_clock::now() + 10min, record);
     auto head = reader.take_through("\r\n\r\n");
     if (!head) break;
-    UpstreamExchange exchange(connection.socket, buffer, record);
+    std::size_t place = 0;
+    const auto body_ended = [&](const Message& request) {
+      const std::lock_guard lock(mutex_);
+      requests_[place] = {request, true};
+    };
+    UpstreamExchange exchange(connection.socket, buffer, record, body_ended);
     split_head(std::move(*head), exchange.request);
     exchange.connection = number;
     exchange.index = index;
+    {
+      const std::lock_guard lock(mutex_);
+      place = requests_.size();
+      requests_.push_back({exchange.request, false});
+    }
     script_(exchange);
     if (!exchange.closing_) exchange.read_body();
     const bool goes_on = exchange.request.complete && !exchange.closing_;
     {
       const std::lock_guard lock(mutex_);
-      requests_.push_back(std::move(exchange.request));
+      requests_[place].ended = true;
     }
     if (!goes_on) break;
   }
@@ -842,7 +853,9 @@ std::size_t Upstream::byte_count() const {
 
 std::vector<Message> Upstream::requests() const {
   const std::lock_guard lock(mutex_);
-  return requests_;
+  std::vector<Message> requests;
+  for (const auto& seen : requests_) requests.push_back(seen.request);
+  return requests;
 }
 
 std::size_t Upstream::request_count() const {
@@ -865,9 +878,10 @@ Message Upstream::wait_for_request(std::string_view target, Millis deadline) con
   Message found;
   (void)wait_until(
       [&] {
-        for (auto& request : requests()) {
-          if (request.target() == target) {
-            found = std::move(request);
+        const std::lock_guard lock(mutex_);
+        for (const auto& [request, ended] : requests_) {
+          if (ended && request.target() == target) {
+            found = request;
             return true;
           }
         }

@@ -293,11 +293,16 @@ class UpstreamExchange {
  private:
   friend class Upstream;
   UpstreamExchange(Socket& socket, std::string& buffer,
-                   std::function<void(std::string_view)> record)
-      : socket_(socket), buffer_(buffer), record_(std::move(record)) {}
+                   std::function<void(std::string_view)> record,
+                   std::function<void(const Message&)> body_ended)
+      : socket_(socket),
+        buffer_(buffer),
+        record_(std::move(record)),
+        body_ended_(std::move(body_ended)) {}
   Socket& socket_;
   std::string& buffer_;
   std::function<void(std::string_view)> record_;
+  std::function<void(const Message&)> body_ended_;
   bool body_read_ = false;
   bool closing_ = false;
 };
@@ -323,7 +328,8 @@ class Upstream {
   // Everything received, in order of arrival over all connections (the first 16 MiB).
   std::string bytes() const;
   std::size_t byte_count() const;
-  // Requests whose head was complete, in order; `complete` tells whether the body was too.
+  // Requests whose head was complete, in order; `complete` tells whether the body was too. A
+  // request stands here before it is answered.
   std::vector<Message> requests() const;
   std::size_t request_count() const;
   std::size_t connection_count() const;  // ever accepted
@@ -333,6 +339,10 @@ class Upstream {
   Message wait_for_request(std::string_view target, Millis deadline = kDeadline) const;
 
  private:
+  struct Seen {
+    Message request;
+    bool ended = false;  // its body was read or will never be
+  };
   struct Connection {
     Socket socket;
     std::thread thread;
@@ -348,7 +358,7 @@ class Upstream {
   mutable std::mutex mutex_;
   std::string bytes_;
   std::size_t byte_count_ = 0;
-  std::vector<Message> requests_;
+  std::vector<Seen> requests_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::thread accept_thread_;
 };
