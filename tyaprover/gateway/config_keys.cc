@@ -179,14 +179,14 @@ constexpr ConfigKey kKeys[] = {
     {"access_log.sample", kTop, KeyType::number, kField<&AccessLogConfig::sample>,
      "Share of the 2xx lines that is written; others always are", 0, 1},
     {"access_log.query", kTop, KeyType::boolean, kField<&AccessLogConfig::query>,
-     "Write the query; if not, it reads ***"},
+     "Write the query; if not, it reads `***`"},
     {"access_log.buffer", kTop, KeyType::size, kField<&AccessLogConfig::buffer>,
      "Lines waiting to be written, per worker; beyond: dropped and counted", 64 * kKiB, kGiB},
 
     {"shutdown.delay", kTop, KeyType::duration, kField<&ShutdownConfig::delay>,
      "Signal to the closing of the listeners; auto = 5 s in Kubernetes, else 0 s", 0, kDay, "auto"},
     {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
-     "Then running requests have this long", 0, kDay},
+     "Longest wait for running requests after that; then they are cut", 0, kDay},
 
     {"tracing.sample_rate", KeyScope::environment, KeyType::number, kField<&Config::trace_sample_rate>,
      "Share of requests that are traced", 0, 1, {}, 0, "TRACE_SAMPLE_RATE"},
