@@ -329,7 +329,7 @@ Process::~Process() {
   err_reader_.join();
 }
 
-void Process::collect(int descriptor, Collected& into) const {
+void Process::collect(int descriptor, Collected& into) {
   char buffer[65536];
   for (;;) {
     const bool last = ended_;
@@ -344,6 +344,7 @@ void Process::collect(int descriptor, Collected& into) const {
     into.bytes.append(buffer, static_cast<std::size_t>(count));
   }
   ::close(descriptor);
+  --open_pipes_;
 }
 
 void Process::signal(int number) const {
@@ -403,15 +404,7 @@ CommandResult run_command(ProcessOptions options, Millis deadline) {
     const auto code = process.wait_for_exit(deadline);
     if (!code) fail(name + " did not end in time; it printed: " + process.out() + process.err());
     result.exit_code = *code;
-    // The pipes close with the process, but their last bytes may still be on the way to our
-    // readers.
-    std::size_t before = 0;
-    (void)wait_until(
-        [&] {
-          const std::size_t now = process.out().size() + process.err().size();
-          return std::exchange(before, now) == now;
-        },
-        1s);
+    (void)wait_until([&] { return process.output_ended(); }, 2s);
     result.out = process.out();
     result.err = process.err();
   }

@@ -104,6 +104,8 @@ class Process {
   // The exit code, or 128 + the signal that ended it; nothing if it still runs at the deadline.
   std::optional<int> wait_for_exit(Millis deadline = kDeadline);
   bool running();
+  // Nothing more can come: the process and all who share its pipes have closed them.
+  bool output_ended() const { return open_pipes_ == 0; }
   // What it has printed so far.
   std::string out() const;
   std::string err() const;
@@ -115,11 +117,12 @@ class Process {
     mutable std::mutex mutex;
     std::string bytes;
   };
-  void collect(int descriptor, Collected& into) const;
+  void collect(int descriptor, Collected& into);
 
   pid_t pid_ = -1;
   std::optional<int> exit_code_;
   std::atomic<bool> ended_{false};  // a grandchild that still holds the pipes must not keep us
+  std::atomic<int> open_pipes_{2};
   Collected out_, err_;
   std::thread out_reader_, err_reader_;
 };
