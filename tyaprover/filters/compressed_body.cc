@@ -73,8 +73,9 @@ class CompressedBody final : public BodySource {
   bool take_input();
   void accept(const Result<BodyPiece, BodyError>& piece);
   BodyPiece hand_out() noexcept;
+  [[nodiscard]] bool is_flushed() const noexcept { return oldest_ == TimePoint::max(); }
   [[nodiscard]] bool flush_due() const noexcept {
-    return oldest_ != TimePoint::max() && oldest_ + flush_after_ <= worker_.now();
+    return !is_flushed() && oldest_ + flush_after_ <= worker_.now();
   }
   Task<void> fetch();
   void post_turn();
@@ -95,6 +96,7 @@ class CompressedBody final : public BodySource {
 
   http::Buffer output_;
   std::size_t used_ = 0;
+  bool handed_out_ = false;  // output_ is free at the next call
   bool flushing_ = false;
   bool ended_ = false;  // the encoder has said everything
   std::optional<BodyError> error_;
@@ -111,13 +113,11 @@ class CompressedBody final : public BodySource {
 };
 
 std::optional<BodyPiece> CompressedBody::poll() {
-  used_ = 0;
   if (advance() == Progress::piece) return hand_out();
   return std::nullopt;
 }
 
 Task<Result<BodyPiece, BodyError>> CompressedBody::read() {
-  used_ = 0;
   for (;;) {
     const Progress progress = advance();
     if (progress == Progress::piece) co_return hand_out();
@@ -132,7 +132,7 @@ Task<Result<BodyPiece, BodyError>> CompressedBody::read() {
         http::spawn(fetch());
         if (fetched_) continue;
       }
-      if (oldest_ != TimePoint::max()) worker_.timers().set(timer_, oldest_ + flush_after_);
+      if (!is_flushed()) worker_.timers().set(timer_, oldest_ + flush_after_);
     }
     waiting_ = true;
     co_await wake_;
@@ -143,10 +143,13 @@ Task<Result<BodyPiece, BodyError>> CompressedBody::read() {
   }
 }
 
+// Output is handed out when there is a whole piece of it, after a flush and at the end: what an
+// encoder says before, a gzip header for instance, is not worth a packet.
 CompressedBody::Progress CompressedBody::advance() {
+  if (std::exchange(handed_out_, false)) used_ = 0;
   for (;;) {
     if (ended_ || used_ == output_.size()) return Progress::piece;
-    if (worked_ >= kTurn) return used_ > 0 ? Progress::piece : Progress::tired;
+    if (worked_ >= kTurn) return Progress::tired;
     if (error_) return used_ > 0 ? Progress::piece : Progress::failed;
     if (flushing_) {
       encode({}, Flush::sync);
@@ -156,7 +159,7 @@ CompressedBody::Progress CompressedBody::advance() {
       const std::string_view slice = input_.substr(0, kPiece);
       encode(slice, input_last_ && slice.size() == input_.size() ? Flush::finish : Flush::none);
     } else if (!take_input()) {
-      return used_ > 0 ? Progress::piece : Progress::wait;
+      return used_ > 0 && is_flushed() ? Progress::piece : Progress::wait;
     }
   }
 }
@@ -170,7 +173,7 @@ void CompressedBody::encode(std::string_view input, Flush flush) {
   used_ += step.produced;
   add(pool_->stats().bytes_in, step.consumed);
   add(pool_->stats().bytes_out, step.produced);
-  if (step.consumed > 0 && oldest_ == TimePoint::max()) oldest_ = begin;
+  if (step.consumed > 0 && is_flushed()) oldest_ = begin;
   if (step.failed) error_ = BodyError::aborted;
   if (!step.complete || flush == Flush::none) return;
   flushing_ = false;
@@ -203,6 +206,7 @@ void CompressedBody::accept(const Result<BodyPiece, BodyError>& piece) {
 }
 
 BodyPiece CompressedBody::hand_out() noexcept {
+  handed_out_ = true;
   return {std::string_view(output_.data(), used_), ended_};
 }
 
@@ -258,7 +262,7 @@ void CompressedBody::go_home() noexcept {
   output_ = {};
   error_.reset();
   used_ = 0;
-  input_last_ = flushing_ = ended_ = waiting_ = cancelled_ = given_up_ = false;
+  input_last_ = handed_out_ = flushing_ = ended_ = waiting_ = cancelled_ = given_up_ = false;
   oldest_ = TimePoint::max();
   worked_ = Nanos(0);
   const std::shared_ptr<CompressionPool> pool = std::move(pool_);
