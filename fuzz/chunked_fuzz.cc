@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz/require.h"
@@ -50,9 +51,9 @@ void give(ChunkedDecoder& decoder, std::string_view bytes, Decoded& decoded) {
           "more is needed after all was used");
 }
 
-Decoded decode(std::string_view input, std::vector<std::size_t> cuts,
-               ChunkedDecoder::Limits limits) {
-  ChunkedDecoder decoder(limits);
+// Gives the decoder `input` in the pieces that end at `cuts`.
+Decoded decode_with(ChunkedDecoder& decoder, std::string_view input, std::vector<std::size_t> cuts,
+                    ChunkedDecoder::Limits limits) {
   Decoded decoded;
   cuts.push_back(input.size());
   std::size_t begin = 0;
@@ -79,6 +80,12 @@ Decoded decode(std::string_view input, std::vector<std::size_t> cuts,
   return decoded;
 }
 
+Decoded decode(std::string_view input, std::vector<std::size_t> cuts,
+               ChunkedDecoder::Limits limits) {
+  ChunkedDecoder decoder(limits);
+  return decode_with(decoder, input, std::move(cuts), limits);
+}
+
 std::string encode(const Decoded& decoded, std::size_t largest_chunk) {
   std::string text;
   std::string_view rest = decoded.data;
@@ -98,6 +105,16 @@ void check(std::string_view input, ChunkedDecoder::Limits limits) {
           "pieces do not matter");
   require(decode(input, random_cuts(input, 50), limits) == whole, "pieces do not matter");
   require(whole.data.size() <= input.size(), "data does not grow");
+
+  // A decoder that was reset, wherever it stood, is a new one.
+  ChunkedDecoder decoder(limits);
+  for (const std::size_t before : {input.size() / 2, input.size()}) {
+    decode_with(decoder, input.substr(0, before), {}, limits);
+    decoder.reset();
+    require(decoder.trailers().empty(), "nothing is left after a reset");
+    require(decode_with(decoder, input, {}, limits) == whole, "a reset decoder says the same");
+    decoder.reset();
+  }
   if (whole.status != Status::done) return;
 
   require(decode(input.substr(0, whole.consumed), {}, limits) == whole, "what follows is not read");

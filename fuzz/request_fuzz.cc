@@ -79,11 +79,21 @@ void check(std::string_view input, HeadLimits limits) {
     require(parse_request(std::string(input) + "\r\n\r\n", {}, limits) == whole,
             "an error is final");
   }
-  if (whole.status != ParseStatus::complete) return;
 
+  // A parser that was reset, wherever it stood, is a new one, and so is a head that was filled.
   RequestParser parser(limits);
   RequestHead head;
-  require(parser.parse(input, head) == ParseStatus::complete, "parsing is repeatable");
+  for (const std::size_t before : {input.size() / 2, input.size()}) {
+    static_cast<void>(parser.parse(input.substr(0, before), head));
+    parser.reset();
+    require(!parser.started(), "nothing has started after a reset");
+    require(parser.parse(input, head) == whole.status, "a reset parser says the same");
+    require(parser.error().detail == whole.error.detail, "a reset parser says the same");
+    parser.reset();
+  }
+  if (whole.status != ParseStatus::complete) return;
+
+  require(parser_testing::describe(head) == whole.head, "a used head means the same");
   check_accepted(input.substr(0, whole.size), head, limits);
   const std::string plain = write_plainly(head);
   const Outcome again = parse_request(plain, {}, limits);

@@ -61,11 +61,20 @@ void check(std::string_view input, Method to, HeadLimits limits) {
     require(parse_response(std::string(input) + "\r\n\r\n", {}, to, limits) == whole,
             "an error is final");
   }
-  if (whole.status != ParseStatus::complete) return;
 
+  // A parser that was reset, wherever it stood, is a new one, and so is a head that was filled.
   ResponseParser parser(limits);
   ResponseHead head;
-  require(parser.parse(input, to, head) == ParseStatus::complete, "parsing is repeatable");
+  for (const std::size_t before : {input.size() / 2, input.size()}) {
+    static_cast<void>(parser.parse(input.substr(0, before), to, head));
+    parser.reset();
+    require(parser.parse(input, to, head) == whole.status, "a reset parser says the same");
+    require(parser.error().detail == whole.error.detail, "a reset parser says the same");
+    parser.reset();
+  }
+  if (whole.status != ParseStatus::complete) return;
+
+  require(parser_testing::describe(head) == whole.head, "a used head means the same");
   check_accepted(head, to);
   const std::string plain = write_plainly(head);
   limits.head = plain.size();  // a phrase that was missing costs a space now
