@@ -41,7 +41,8 @@ LIBRARY = [
     (r'yaml-cpp/', 'yaml-cpp'), (r'spdlog/', 'spdlog'), (r'fmt/', 'fmt'), (r'nlohmann/', 'nlohmann'),
     (r'CLI/', 'CLI11'), (r'(gtest|gmock)/', 'googletest'), (r'benchmark/', 'benchmark'),
     (r'(sys|net|netinet|arpa|linux|asm|bits)/', 'system'),
-    (r'(unistd|fcntl|limits|poll|signal|pthread|sched|malloc|pwd|grp|netdb|spawn|dirent|dlfcn|ifaddrs|glob|fnmatch'
+    (r'(unistd|fcntl|limits|locale|poll|signal|stdio|stdlib|string|time|wchar|pthread|sched|malloc|pwd|grp|netdb'
+     r'|spawn|dirent|dlfcn|ifaddrs|glob|fnmatch'
      r'|termios|execinfo|ucontext|syslog|libgen|immintrin|emmintrin|x86intrin|arm_neon)\.h', 'system'),
     (r'[a-z_]+$', 'std'),
 ]
@@ -59,10 +60,9 @@ TARGET = {
     'nlohmann_json::nlohmann_json': ['nlohmann'],
 }
 
-# limits.h and signal.h are not here: POSIX has put more into them than C++ has into climits and csignal.
+# Headers of C that have a C++ name. Those into which POSIX has put more (stdlib.h: setenv) are "system".
 C_HEADER = {name + '.h': 'c' + name for name in (
-    'assert ctype errno fenv float inttypes locale math setjmp stdarg stddef stdint stdio stdlib '
-    'string time uchar wchar wctype').split()}
+    'assert ctype errno fenv float inttypes math setjmp stdarg stddef stdint uchar wctype').split()}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 ROOM_LINE = re.compile(r'^[ \t]*tyaprover_room\(\s*(\w+)((?:\s+[^()\s]+)*)\s*\)', re.MULTILINE)
