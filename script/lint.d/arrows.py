@@ -43,7 +43,7 @@ LIBRARY = [
     (r'(sys|net|netinet|arpa|linux|asm|bits)/', 'system'),
     (r'(unistd|fcntl|limits|locale|poll|signal|stdio|stdlib|string|time|wchar|pthread|sched|malloc|pwd|grp|netdb'
      r'|spawn|dirent|dlfcn|ifaddrs|glob|fnmatch'
-     r'|termios|execinfo|ucontext|syslog|libgen|immintrin|emmintrin|x86intrin|arm_neon)\.h', 'system'),
+     r'|termios|execinfo|ucontext|syslog|libgen|immintrin|emmintrin|x86intrin|arm_neon)\.h$', 'system'),
     (r'[a-z_]+$', 'std'),
 ]
 
