@@ -89,6 +89,8 @@ function(tyaprover_room name)
   if(TYAPROVER_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tyaprover_${name} tyaprover_flags GTest::gmock GTest::gtest_main)
+    # Where tests find their golden files and the documents they check.
+    target_compile_definitions(${name}_test PRIVATE TYAPROVER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." PROPERTIES LABELS unit TIMEOUT 120 DISCOVERY_TIMEOUT 60)
   endif()
   if(TYAPROVER_BENCH AND benches)

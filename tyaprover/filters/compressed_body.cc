@@ -245,7 +245,7 @@ void CompressedBody::release() noexcept {
   assert(pool_ != nullptr && !given_up_);
   given_up_ = true;
   timer_.cancel();
-  wake_ = {};
+  wake_.forget();
   encoder_.reset();
   if (callbacks_ == 0) {
     go_home();

@@ -214,7 +214,8 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
   for (const Field& field : request.fields) size += field.name.size() + field.value.size() + 4;
   Writer out(e.arena.allocate(size), size);
 
-  out << request.method << " " << request.origin_form << " HTTP/1.1\r\n";
+  out << request.method << (request.origin_form.starts_with('?') ? " /" : " ") << request.origin_form
+      << " HTTP/1.1\r\n";
   out.field("Host", host);
   for (const Field& field : request.fields) {
     switch (field.id) {
@@ -317,8 +318,8 @@ void take_response_head(const http::ResponseHead& head, Exchange& e) {
     if (const Field* upgrade = head.fields.find(KnownField::upgrade)) response.fields.add(*upgrade);
     return;
   }
-  // HEAD and 304 say how long the body would be (RFC 9110 §8.6).
-  if (head.body.kind == http::BodyKind::none) {
+  // HEAD and 304 say how long the body would be (RFC 9110 §8.6); 204 has none to speak of.
+  if (head.status == 304 || e.request.method_id == http::Method::head) {
     const std::string_view value = head.fields.value(KnownField::content_length);
     std::uint64_t length = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);

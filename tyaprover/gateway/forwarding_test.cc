@@ -67,6 +67,13 @@ TEST_F(ForwardingTest, PassesEndToEndFieldsAndTheOriginalTarget) {
   EXPECT_TRUE(head.ends_with("\r\n\r\n"));
 }
 
+TEST_F(ForwardingTest, AbsoluteFormBecomesOriginForm) {
+  receive("GET http://shop/a?b HTTP/1.1\r\nHost: shop\r\n\r\n");
+  EXPECT_THAT(forwarded(), StartsWith("GET /a?b HTTP/1.1\r\n"));
+  receive("GET http://shop?q=2 HTTP/1.1\r\nHost: shop\r\n\r\n");
+  EXPECT_THAT(forwarded(), StartsWith("GET /?q=2 HTTP/1.1\r\n"));
+}
+
 TEST_F(ForwardingTest, HostIsKeptOrTheTargetsOrAValue) {
   receive("GET / HTTP/1.1\r\nHost: shop\r\n\r\n");
   EXPECT_THAT(forwarded({.host_header = "target"}), HasSubstr("Host: app:8080\r\n"));

@@ -209,10 +209,11 @@ Task<void> Proxying::run() {
     tried[tries++] = target;
     authority_ = target->target->authority;
     e_.upstream = target->target->address;
-    e_.upstream_tries = static_cast<unsigned>(tries);
+    ++e_.upstream_tries;
     failure = co_await connect_and_send(*target, false);
     if (failure.same_target) {
       ++counters_.idle_race_retries;
+      ++e_.upstream_tries;
       failure = co_await connect_and_send(*target, true);
     }
     if (failure.reason == Reason::none) {

@@ -88,7 +88,7 @@ bool is_same_authority(const Authority& a, const Authority& b,
 void set_origin_form(RequestHead& head, std::string_view form) noexcept {
   head.origin_form = form;
   const std::size_t mark = form.find('?');
-  head.path = form.substr(0, mark);
+  head.path = mark == 0 ? std::string_view("/") : form.substr(0, mark);
   head.has_query = mark != std::string_view::npos;
   if (head.has_query) head.query = form.substr(mark + 1);
 }
@@ -127,10 +127,6 @@ std::string_view read_absolute_form(RequestHead& head,
   // RFC 9112 §3.2.4: an OPTIONS without path asks about the server.
   if (form.empty()) {
     set_origin_form(head, head.method_id == Method::options ? "*" : "/");
-  } else if (form.front() == '?') {
-    // Its origin-form "/?…" does not stand in the received bytes. RFC 3986 allows it, but clients
-    // normalise it away before they send (RFC 9112 §3.2.1): not worth a copy of the target.
-    return "the request target has a query but no path";
   } else {
     set_origin_form(head, form);
   }

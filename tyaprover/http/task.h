@@ -165,17 +165,31 @@ void spawn(Task<void> task);
 // A flag one coroutine waits for. Confined to one worker.
 class Event {
  public:
+  Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
   // Wakes the waiter at once, on the setter's stack.
   void set() {
     set_ = true;
     if (waiter_) resume(std::exchange(waiter_, nullptr));
   }
   void clear() noexcept { set_ = false; }
+  // Also drops the waiter, whose coroutine is gone.
+  void forget() noexcept {
+    set_ = false;
+    waiter_ = nullptr;
+  }
   [[nodiscard]] bool is_set() const noexcept { return set_; }
 
-  bool await_ready() const noexcept { return set_; }
-  void await_suspend(std::coroutine_handle<> h) noexcept { waiter_ = h; }
-  void await_resume() const noexcept {}
+  // The wait refers to the event by pointer: GCC 12 may copy an awaited lvalue into the frame.
+  struct Awaiter {
+    Event* event;
+    bool await_ready() const noexcept { return event->set_; }
+    void await_suspend(std::coroutine_handle<> h) const noexcept { event->waiter_ = h; }
+    void await_resume() const noexcept {}
+  };
+  Awaiter operator co_await() noexcept { return {this}; }
 
  private:
   bool set_ = false;
