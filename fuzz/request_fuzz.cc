@@ -39,7 +39,9 @@ void check_accepted(std::string_view bytes, const RequestHead& head, HeadLimits 
   require(all_are(head.method, CharClass::token), "the method is a token");
   require(all_are(head.target, CharClass::target), "the target is visible ASCII");
   require(head.path == "*" || head.path.starts_with('/'), "the path begins with a slash");
-  require(head.origin_form.starts_with(head.path), "the origin-form begins with the path");
+  require(head.origin_form.starts_with(head.path) ||
+              (head.path == "/" && head.origin_form.starts_with('?')),
+          "the origin-form begins with the path, which may be left out before a query");
   for (std::size_t i = 1; i < bytes.size(); ++i) {
     if (bytes[i] == '\n') require(bytes[i - 1] == '\r', "every line ends with CRLF");
   }
