@@ -4,64 +4,25 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include <sys/epoll.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
 #include <cassert>
 #include <cerrno>
 #include <cstring>
-#include <new>
 #include <utility>
 
+#include "tyaprover/http/poller.h"
 #include "tyaprover/http/task.h"
 #include "tyaprover/http/worker.h"
 
 namespace tyaprover::http {
 namespace {
 
-namespace asio = boost::asio;
-using Socket =
-    asio::basic_stream_socket<asio::generic::stream_protocol, asio::io_context::executor_type>;
-
-// Memory of one operation under way, so that starting one allocates nothing. When two of a kind overlap
-// (a wait given up at its deadline and its successor), the second one comes from the heap.
-class OpMemory {
- public:
-  void* allocate(std::size_t size) {
-    if (used_ || size > sizeof bytes_) return ::operator new(size);
-    used_ = true;
-    return bytes_;
-  }
-  void deallocate(void* p) noexcept {
-    if (p == bytes_) {
-      used_ = false;
-    } else {
-      ::operator delete(p);
-    }
-  }
-
- private:
-  alignas(std::max_align_t) std::byte bytes_[256];
-  bool used_ = false;
-};
-
-template <class T>
-struct OpAllocator {
-  using value_type = T;
-  OpMemory* memory;
-
-  explicit OpAllocator(OpMemory* m) noexcept : memory(m) {}
-  template <class U>
-  OpAllocator(const OpAllocator<U>& other) noexcept : memory(other.memory) {}  // NOLINT
-  T* allocate(std::size_t n) { return static_cast<T*>(memory->allocate(n * sizeof(T))); }
-  void deallocate(T* p, std::size_t) noexcept { memory->deallocate(p); }
-  template <class U>
-  bool operator==(const OpAllocator<U>& other) const noexcept {
-    return memory == other.memory;
-  }
-};
+// Reads that find their bytes at once before the event loop must turn: a fast peer shall not keep a worker
+// to itself.
+constexpr unsigned kReadsPerTurn = 8;
 
 IoError from_errno(int error) noexcept {
   switch (error) {
@@ -128,12 +89,19 @@ bool Endpoint::operator==(const Endpoint& other) const noexcept {
   return size == other.size && std::memcmp(&address, &other.address, size) == 0;
 }
 
-// Lives as long as the Stream or an operation under way, whichever is longer.
-struct Stream::Impl {
+// Lives as long as the Stream, or as an event for it is being handled.
+struct Stream::Impl final : Pollable {
   Worker& worker;
-  Socket socket;
-  unsigned references = 1;
+  int fd = -1;
 
+  // Whether the kernel may have bytes, or the end, that were not read yet. Edge-triggered: set by an event,
+  // cleared by a read that took less than it could.
+  bool readable = false;
+  bool ended = false;  // the peer's end was announced: `readable` stays
+  unsigned reads_this_turn = 0;
+  bool turn_posted = false;
+  char* data = nullptr;  // of the standing read
+  std::size_t size = 0;
   bool read_standing = false;
   bool read_ready = false;
   IoResult read_result;
@@ -146,97 +114,105 @@ struct Stream::Impl {
     reader = nullptr;
     resume(std::exchange(read_waiter, nullptr));
   }};
-  OpMemory read_memory;
 
   // Waiting to be writable: a write, or a connect.
   WriteAwaiter* writer = nullptr;
   ConnectAwaiter* connector = nullptr;
   std::coroutine_handle<> write_waiter;
   Timer write_timer{[this] { end_write_wait(IoError::timeout); }};
-  OpMemory write_memory;
   std::uint64_t bytes_written = 0;
 
-  explicit Impl(Worker& w) : worker(w), socket(w.context()) {}
+  explicit Impl(Worker& w) : worker(w) {}
 
-  void retain() noexcept { ++references; }
-  void release() noexcept {
-    if (--references == 0) delete this;
+  void open(int socket) {
+    bytes_written = 0;
+    if (worker.poller().add(socket, *this)) {
+      fd = socket;
+    } else {
+      ::close(socket);  // the kernel watches no more descriptors; the stream stays closed
+    }
   }
 
-  // A counted reference, held by the operations.
-  struct Ref {
-    Impl* impl;
-    explicit Ref(Impl* i) noexcept : impl(i) { impl->retain(); }
-    Ref(Ref&& other) noexcept : impl(std::exchange(other.impl, nullptr)) {}
-    Ref(const Ref& other) noexcept : impl(other.impl) {
-      if (impl != nullptr) impl->retain();
+  void on_events(std::uint32_t events) override {
+    if (fd < 0) return;  // closed by an event of the same batch
+    const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    if (broken || (events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+      readable = true;
+      ended = ended || broken || (events & EPOLLRDHUP) != 0;
+      reads_this_turn = 0;
+      if (read_standing && !read_ready && receive()) finish_read();
     }
-    Ref& operator=(const Ref&) = delete;
-    ~Ref() {
-      if (impl != nullptr) impl->release();
-    }
-  };
+    if (fd >= 0 && (broken || (events & EPOLLOUT) != 0)) on_writable();
+  }
 
-  struct OnRead {
-    Ref ref;
-    using allocator_type = OpAllocator<void>;
-    allocator_type get_allocator() const noexcept {
-      return allocator_type(&ref.impl->read_memory);
+  // Tries the standing read. True: it has its result.
+  bool receive() {
+    for (;;) {
+      const ssize_t n = ::recv(fd, data, size, 0);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        readable = false;
+        return false;
+      }
+      if (n > 0) {
+        read_result = {static_cast<std::size_t>(n), IoError::none};
+        // Less than there was room for: that was all there is (epoll(7)), unless an end is announced.
+        if (static_cast<std::size_t>(n) < size && !ended) readable = false;
+      } else {
+        read_result = {0, n == 0 ? IoError::end : IoError::reset};
+      }
+      read_ready = true;
+      return true;
     }
-    void operator()(const boost::system::error_code& error, std::size_t n) const {
-      ref.impl->finish_read(error, n);
-    }
-  };
-  struct OnWritable {
-    Ref ref;
-    using allocator_type = OpAllocator<void>;
-    allocator_type get_allocator() const noexcept {
-      return allocator_type(&ref.impl->write_memory);
-    }
-    void operator()(const boost::system::error_code& error) const { ref.impl->on_writable(error); }
-  };
+  }
 
-  void finish_read(const boost::system::error_code& error, std::size_t n) {
-    read_ready = true;
-    if (!error) {
-      read_result = {n, IoError::none};
-    } else if (error == asio::error::eof) {
-      read_result = {0, IoError::end};
-    } else if (error == asio::error::operation_aborted) {
+  void start_read() {
+    if (fd < 0) {
+      read_ready = true;
       read_result = {0, IoError::closed};
-    } else {
-      read_result = {0, IoError::reset};
+    } else if (readable && ++reads_this_turn <= kReadsPerTurn) {
+      receive();
+    } else if (readable && !turn_posted) {
+      turn_posted = true;
+      worker.post([this, ref = PollableRef(*this)] {
+        turn_posted = false;
+        on_events(EPOLLIN);
+      });
     }
+  }
+
+  void set_watch(std::function<void(IoError)> f) {
+    watch = std::move(f);
+    if (!watch || !read_standing || !read_ready) return;
+    worker.post([this, ref = PollableRef(*this)] {
+      if (watch && read_standing && read_ready) finish_read();
+    });
+  }
+
+  // Tells who waits for the read's result.
+  void finish_read() {
     if (reader != nullptr) {
       read_timer.cancel();
       reader = nullptr;
       resume(std::exchange(read_waiter, nullptr));
-    } else if (watch && read_result.error != IoError::closed) {
+    } else if (watch) {
       std::exchange(watch, nullptr)(read_result.error);
     }
   }
 
-  void wait_writable() { socket.async_wait(Socket::wait_write, OnWritable{Ref(this)}); }
-
-  void on_writable(const boost::system::error_code& error) {
+  void on_writable() {
     if (connector != nullptr) {
       int failure = 0;
-      socklen_t size = sizeof failure;
-      if (!error && ::getsockopt(socket.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size) < 0) {
-        failure = errno;
-      }
-      end_write_wait(error ? IoError::closed : from_errno(failure));
+      socklen_t length = sizeof failure;
+      if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) < 0) failure = errno;
+      end_write_wait(from_errno(failure));
     } else if (writer != nullptr) {
-      if (error) {
-        end_write_wait(IoError::closed);
-      } else if (send(*writer)) {
+      if (send(*writer)) {
         end_write_wait(writer->result);
       } else {
         worker.timers().set(write_timer, worker.now() + writer->stall);
-        wait_writable();
       }
     }
-    // Neither: the wait was given up at its deadline.
   }
 
   void end_write_wait(IoError result) {
@@ -254,14 +230,14 @@ struct Stream::Impl {
   // Sends what is left of `w`. True: it is over, for good or bad. False: the kernel takes no more now.
   bool send(WriteAwaiter& w) {
     while (w.count > 0) {
-      if (!socket.is_open()) {
+      if (fd < 0) {
         w.result = IoError::closed;
         return true;
       }
       msghdr message{};
       message.msg_iov = &w.parts[w.first];
       message.msg_iovlen = w.count;
-      const ssize_t sent = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent < 0) {
         if (errno == EINTR) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
@@ -284,12 +260,20 @@ struct Stream::Impl {
     return true;
   }
 
-  void open(int fd, int family) {
-    boost::system::error_code error;
-    // Assigning fails only when epoll takes no more descriptors; the stream then stays closed.
-    socket.assign(asio::generic::stream_protocol(family, 0), fd, error);
-    if (error) ::close(fd);
-    bytes_written = 0;
+  // Waits end from the loop, not on the closer's stack.
+  void close() {
+    if (fd < 0) return;
+    ::close(std::exchange(fd, -1));
+    watch = nullptr;
+    if (read_standing && !read_ready) {
+      read_ready = true;
+      read_result = {0, IoError::closed};
+    }
+    if (reader == nullptr && writer == nullptr && connector == nullptr) return;
+    worker.post([this, ref = PollableRef(*this)] {
+      if (reader != nullptr) finish_read();
+      end_write_wait(IoError::closed);
+    });
   }
 };
 
@@ -301,12 +285,7 @@ Stream::~Stream() {
   impl_->release();
 }
 
-void Stream::adopt(int fd) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  impl_->open(fd, address.ss_family);
-}
+void Stream::adopt(int fd) { impl_->open(fd); }
 
 Stream::ConnectAwaiter Stream::connect(const Endpoint& endpoint, TimePoint deadline) {
   const int family = endpoint.address.ss_family;
@@ -318,7 +297,7 @@ Stream::ConnectAwaiter Stream::connect(const Endpoint& endpoint, TimePoint deadl
   }
   ConnectAwaiter awaiter{impl_, deadline, IoError::none};
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.size) == 0) {
-    impl_->open(fd, family);
+    impl_->open(fd);
     if (!is_open()) awaiter.result = IoError::exhausted;
     return awaiter;
   }
@@ -327,7 +306,7 @@ Stream::ConnectAwaiter Stream::connect(const Endpoint& endpoint, TimePoint deadl
     ::close(fd);
     return awaiter;
   }
-  impl_->open(fd, family);
+  impl_->open(fd);
   if (!is_open()) {
     awaiter.result = IoError::exhausted;
   } else {
@@ -343,32 +322,26 @@ void Stream::ConnectAwaiter::await_suspend(std::coroutine_handle<> h) {
   impl->connector = this;
   impl->write_waiter = h;
   impl->worker.timers().set(impl->write_timer, deadline);
-  impl->wait_writable();
 }
 
 IoError Stream::ConnectAwaiter::await_resume() const noexcept { return result; }
 
-bool Stream::is_open() const noexcept { return impl_->socket.is_open(); }
+bool Stream::is_open() const noexcept { return impl_->fd >= 0; }
 
-int Stream::fd() const noexcept {
-  return impl_->socket.is_open() ? impl_->socket.native_handle() : -1;
-}
+int Stream::fd() const noexcept { return impl_->fd; }
 
 void Stream::start_read(char* data, std::size_t size) {
   assert(!impl_->read_standing && size > 0);
   impl_->read_standing = true;
   impl_->read_ready = false;
-  if (!impl_->socket.is_open()) {
-    impl_->read_ready = true;
-    impl_->read_result = {0, IoError::closed};
-    return;
-  }
-  impl_->socket.async_read_some(asio::mutable_buffer(data, size), Impl::OnRead{Impl::Ref(impl_)});
+  impl_->data = data;
+  impl_->size = size;
+  impl_->start_read();
 }
 
 bool Stream::read_standing() const noexcept { return impl_->read_standing; }
 bool Stream::read_ready() const noexcept { return impl_->read_standing && impl_->read_ready; }
-void Stream::on_read_ready(std::function<void(IoError)> f) { impl_->watch = std::move(f); }
+void Stream::on_read_ready(std::function<void(IoError)> f) { impl_->set_watch(std::move(f)); }
 void Stream::set_read_deadline(TimePoint deadline) {
   if (impl_->reader != nullptr) impl_->worker.timers().set(impl_->read_timer, deadline);
 }
@@ -414,25 +387,20 @@ void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> h) {
   impl->writer = this;
   impl->write_waiter = h;
   impl->worker.timers().set(impl->write_timer, impl->worker.now() + stall);
-  impl->wait_writable();
 }
 
 std::uint64_t Stream::bytes_written() const noexcept { return impl_->bytes_written; }
 
 void Stream::shutdown_send() noexcept {
-  if (impl_->socket.is_open()) ::shutdown(impl_->socket.native_handle(), SHUT_WR);
+  if (impl_->fd >= 0) ::shutdown(impl_->fd, SHUT_WR);
 }
 
-void Stream::close() noexcept {
-  impl_->watch = nullptr;
-  boost::system::error_code ignored;
-  impl_->socket.close(ignored);  // ends the waits with operation_aborted, from the loop
-}
+void Stream::close() noexcept { impl_->close(); }
 
 void Stream::close_with_reset() noexcept {
-  if (impl_->socket.is_open()) {
+  if (impl_->fd >= 0) {
     const linger hard{1, 0};
-    ::setsockopt(impl_->socket.native_handle(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    ::setsockopt(impl_->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
   }
   close();
 }

@@ -80,8 +80,8 @@ class Stream {
   [[nodiscard]] bool read_standing() const noexcept;
   // wait_read() would not wait.
   [[nodiscard]] bool read_ready() const noexcept;
-  // Called once, when the standing read ends while no coroutine waits for it, with how it ended; null: not
-  // any more. Not called when the stream is closed from this side.
+  // Called once, from the loop, when the standing read has ended while no coroutine waits for it, with how it
+  // ended; null: not any more. Not called when the stream is closed from this side.
   void on_read_ready(std::function<void(IoError)> f);
   // Moves the deadline of the wait_read() that is under way; without one, nothing.
   void set_read_deadline(TimePoint deadline);

@@ -57,11 +57,13 @@ Worker::Worker(unsigned index, const Clock& clock)
     });
   });
   last_turn_.store(clock.now().time_since_epoch().count(), std::memory_order_relaxed);
+  poller_ = std::make_unique<Poller>(loop_->context);
   heartbeat_ = std::make_unique<Heartbeat>(*this);
 }
 
 Worker::~Worker() {
   heartbeat_.reset();
+  poller_.reset();
   // Before the timers and buffers: destroying pending handlers destroys what they own.
   loop_.reset();
 }

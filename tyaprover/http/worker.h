@@ -16,6 +16,7 @@
 
 #include "tyaprover/base/clock.h"
 #include "tyaprover/http/buffer_pool.h"
+#include "tyaprover/http/poller.h"
 #include "tyaprover/http/timer_wheel.h"
 
 namespace boost::asio {
@@ -34,6 +35,7 @@ class Worker {
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] boost::asio::io_context& context() noexcept;
   [[nodiscard]] TimerWheel& timers() noexcept { return *timers_; }
+  [[nodiscard]] Poller& poller() noexcept { return *poller_; }
   [[nodiscard]] BufferPool& buffers() noexcept { return buffers_; }
   [[nodiscard]] TimePoint now() const noexcept { return clock_.now(); }
 
@@ -63,6 +65,7 @@ class Worker {
   BufferPool buffers_;
   std::unique_ptr<TimerWheel> timers_;
   std::unique_ptr<Loop> loop_;
+  std::unique_ptr<Poller> poller_;
   std::unique_ptr<Heartbeat> heartbeat_;
   std::int64_t date_second_ = -1;
   char date_[29];
