@@ -1,7 +1,8 @@
 // Exchange: one request and its response on their way through the product.
 //
-// Confined to one worker. Made once per connection by Application::new_exchange and reset for each request;
-// every view in it lives until reset(). The server fills the request side, the application the response
+// Confined to one worker. Made by Application::new_exchange and reset for each request; a server keeps them
+// for its connections, and a connection holds one only while a request is coming or running. Every view in it
+// lives until reset(). The server fills the request side, the application the response
 // side, the server sends it and fills the outcome.
 //
 //   exchange.response.status = 200;

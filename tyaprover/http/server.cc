@@ -155,7 +155,6 @@ std::unique_ptr<Exchange> Server::take_exchange() {
 
 void Server::give_exchange(std::unique_ptr<Exchange> exchange) {
   constexpr std::size_t kKept = 256;
-  exchange->reset();
   if (free_exchanges_.size() < kKept) free_exchanges_.push_back(std::move(exchange));
 }
 

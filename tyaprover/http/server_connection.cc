@@ -395,9 +395,11 @@ Task<Outcome> ServerConnection::send_body(BodySource& body, bool chunked) {
 
 void ServerConnection::finish_exchange() noexcept {
   Exchange& e = *exchange_;
+  // What it holds beyond its own memory goes now, not when the next request resets it.
   e.response.body.reset();
   e.response.tunnel.reset();
   server_.application().finish(e);
+  e.response.content_owner.reset();
 }
 
 Task<bool> ServerConnection::send_interim(int status, const Fields& fields) {
