@@ -72,7 +72,7 @@ struct RequestHead {
   std::string_view query;   // after '?', without it; has_query tells "" from none
   bool has_query = false;
   // What goes upstream: the origin-form of the target. Differs from it only for absolute-form.
-  // Begins with '?' when an absolute-form target has a query but no path: whoever writes it puts "/" before.
+  // Begins with '?' if the target is "http://host?query": whoever writes it puts "/" before it.
   std::string_view origin_form;
   std::string_view authority;  // Host's value; empty only for HTTP/1.0 without Host
   int minor_version = 1;       // of HTTP/1
