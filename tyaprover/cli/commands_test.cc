@@ -271,7 +271,7 @@ TEST_F(Commands, TheDocumentedReferenceIsTheGeneratedOne) {
   EXPECT_EQ(run({"check", "--reference"}), kSuccess);
   EXPECT_EQ(out_.str(), gateway::key_reference());
 
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../docs/configuration.md";
+  const auto path = std::filesystem::path(TYAPROVER_SOURCE_DIR) / "docs/configuration.md";
   std::ifstream file(path, std::ios::binary);
   const std::string document{std::istreambuf_iterator<char>(file),
                              std::istreambuf_iterator<char>()};
@@ -282,7 +282,7 @@ TEST_F(Commands, TheDocumentedReferenceIsTheGeneratedOne) {
 
 // What the document shows as an example must be valid.
 TEST_F(Commands, TheDocumentedExampleIsValid) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../docs/configuration.md";
+  const auto path = std::filesystem::path(TYAPROVER_SOURCE_DIR) / "docs/configuration.md";
   std::ifstream file(path, std::ios::binary);
   const std::string document{std::istreambuf_iterator<char>(file),
                              std::istreambuf_iterator<char>()};

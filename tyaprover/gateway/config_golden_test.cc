@@ -19,7 +19,7 @@ namespace tyaprover::gateway {
 namespace {
 
 std::filesystem::path folder() {
-  return std::filesystem::path(__FILE__).parent_path() / "testdata/config";
+  return std::filesystem::path(TYAPROVER_SOURCE_DIR) / "tyaprover/gateway/testdata/config";
 }
 
 std::vector<std::string> case_names() {

@@ -70,9 +70,6 @@ constexpr ConfigKey timeout(std::string_view path, KeyScope scope, Field field,
 constexpr ConfigKey header(std::string_view path, Field field, std::string_view meaning) {
   return {path, kBoth, KeyType::header_value, field, meaning, 0, 0, "off"};
 }
-constexpr ConfigKey endpoint(std::string_view path, Field field, std::string_view meaning) {
-  return {path, kTop, KeyType::endpoint, field, meaning, 0, 0, "off"};
-}
 
 // clang-format off
 constexpr ConfigKey kKeys[] = {
@@ -88,10 +85,8 @@ constexpr ConfigKey kKeys[] = {
     {"forwarded_header", kTop, KeyType::boolean, kField<&Config::forwarded_header>,
      "Also send Forwarded (RFC 7239) upstream"},
 
-    endpoint("endpoints.metrics", kField<&Endpoints::metrics>, "Path of the metrics page"),
-    endpoint("endpoints.health", kField<&Endpoints::health>, "Path of the health checks, with /live and /ready below it"),
-    endpoint("endpoints.cache_stats", kField<&Endpoints::cache_stats>, "Path of the cache's statistics"),
-    endpoint("endpoints.admin", kField<&Endpoints::admin>, "Path of the admin API"),
+    {"endpoints.health", kTop, KeyType::endpoint, kField<&Endpoints::health>,
+     "Path of the health checks, with /live and /ready below it", 0, 0, "off"},
 
     {"name", kApp, KeyType::name, kField<&AppConfig::name>,
      "Name of the app in logs, metrics and messages; required, unique"},
@@ -204,7 +199,9 @@ constexpr ConfigKey kKeys[] = {
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {"metrics", "tracing", "cache", "breaker"};
+constexpr std::string_view kUnsupported[] = {
+    "metrics",        "tracing", "cache", "breaker", "endpoints.metrics", "endpoints.cache_stats",
+    "endpoints.admin"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.

@@ -90,8 +90,8 @@ TEST(ConfigKeys, WordsStandForSpecialValues) {
   EXPECT_EQ(config.security_headers.server, "");
   EXPECT_TRUE(set("security_headers.server", "keep"));
   EXPECT_EQ(config.security_headers.server, std::nullopt);
-  EXPECT_TRUE(set("endpoints.metrics", "off"));
-  EXPECT_EQ(config.endpoints.metrics, "");
+  EXPECT_TRUE(set("endpoints.health", "off"));
+  EXPECT_EQ(config.endpoints.health, "");
 }
 
 TEST(ConfigKeys, NoSecretIsWritten) {

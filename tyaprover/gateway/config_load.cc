@@ -79,7 +79,6 @@ class Loader {
     read_environment();
     read_command_line();
     read_apps();
-    check_endpoints();
     if (errors_.empty() && options_.apps_required && loaded_.config.apps.empty()) {
       add({}, "no app is configured",
           "add apps: with a name and upstream.targets, or name a target's URL");
@@ -250,18 +249,19 @@ class Loader {
         if (is_map_or_nothing(source, *entry.value, path)) {
           read_section(source, *entry.value, path, view, prefix);
         }
-      } else if (section.empty() && is_unsupported(entry.key)) {
-        refuse_section(source, entry);
+      } else if (is_unsupported(path)) {
+        refuse_unsupported(source, entry, path);
       } else {
         refuse_key(source, entry, section, where);
       }
     }
   }
 
-  void refuse_section(const Source& source, const YamlNode::Entry& section) {
-    add({&source, section.place}, in_quotes(section.key) + " " + std::string(kNotYet),
-        "remove the section: a setting that does nothing would mislead");
-    for (const YamlNode::Entry& entry : section.value->entries) {
+  void refuse_unsupported(const Source& source, const YamlNode::Entry& refused,
+                          const std::string& path) {
+    add({&source, refused.place}, in_quotes(path) + " " + std::string(kNotYet),
+        "remove it: a setting that does nothing would mislead");
+    for (const YamlNode::Entry& entry : refused.value->entries) {
       if (snake_case(entry.key) != entry.key) {
         add({&source, entry.place}, "unknown key " + in_quotes(entry.key), our_name(entry.key));
       }
@@ -602,7 +602,7 @@ class Loader {
   }
 
   void refuse_setting(const std::string& path) {
-    if (is_unsupported(path.substr(0, path.find('.')))) {
+    if (is_unsupported(path) || is_unsupported(path.substr(0, path.find('.')))) {
       add_from("--set", in_quotes(path) + " " + std::string(kNotYet));
       return;
     }
@@ -695,22 +695,6 @@ class Loader {
               app.path,
           "the other one is in " + file_and_line(other_spot) +
               "; give one of them another host or path");
-    }
-  }
-
-  void check_endpoints() {
-    std::map<std::string, std::string> owners;
-    for (const ConfigKey& key : config_keys()) {
-      if (key.type != KeyType::endpoint) continue;
-      const std::string path = value_text(key, {loaded_.config}).items.front();
-      if (path == key.word) continue;
-      const auto [first, is_new] = owners.emplace(path, key.path);
-      if (is_new) continue;
-      const std::string message = std::string(key.path) + ": " + in_quotes(path) +
-                                  " is the path of " + first->second + " too";
-      auto spot = spots_.find(std::string(key.path));
-      if (spot == spots_.end()) spot = spots_.find(first->second);
-      add(spot == spots_.end() ? Spot{} : spot->second, message, "give each its own path, or off");
     }
   }
 
