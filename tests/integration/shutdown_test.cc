@@ -67,6 +67,19 @@ TEST(Shutdown, AnIdleGatewayEndsAtOnceR9_1) {
   }
 }
 
+// A supervisor may stop what it has just started: from the banner on, signals mean what they always
+// mean.
+TEST(Shutdown, ASignalRightAfterTheBannerIsGracefulR9_1) {
+  Upstream upstream;
+  for (int i = 0; i < 20; ++i) {
+    Gateway gateway(proxy_to(upstream));
+    gateway.signal(i % 2 ? SIGTERM : SIGHUP);
+    if (i % 2 == 0) gateway.signal(SIGUSR1);
+    if (i % 2 == 0) gateway.signal(SIGTERM);
+    EXPECT_EQ(gateway.wait_for_exit(), 0) << gateway.log();
+  }
+}
+
 TEST(Shutdown, RunningRequestsFinishAndIdleConnectionsCloseR9_1) {
   Gate gate;
   Gateway gateway(proxy_to(gate.upstream()));
@@ -111,7 +124,7 @@ TEST(Shutdown, AnUploadInFlightFinishesR9_2) {
 
 TEST(Shutdown, ReadinessTurnsAtOnceAndTheDelayStillServesR9_1) {
   Upstream upstream;
-  Gateway gateway(proxy_to(upstream, "shutdown: {delay: 1s}"));
+  Gateway gateway(proxy_to(upstream, "shutdown: {delay: 2s}"));
   ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/health/ready").status == 200; }));
   RawClient kept(gateway.port());
   kept.send(request("/"));
@@ -120,7 +133,7 @@ TEST(Shutdown, ReadinessTurnsAtOnceAndTheDelayStillServesR9_1) {
   gateway.signal(SIGTERM);
   Response ready;
   EXPECT_TRUE(wait_until(
-      [&] { return (ready = get(gateway.port(), "/health/ready")).status == 503; }, 900ms));
+      [&] { return (ready = get(gateway.port(), "/health/ready")).status == 503; }, 1500ms));
   EXPECT_THAT(ready.body, HasSubstr("NOT READY"));
   EXPECT_EQ(get(gateway.port(), "/health/live").status, 200) << "still accepting";
   RawClient fresh(gateway.port());
