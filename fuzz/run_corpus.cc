@@ -1,4 +1,5 @@
-// Runs a fuzz target over every file of a corpus folder, without libFuzzer: the regression test of past findings.
+// Runs a fuzz target over every file of a corpus folder, without libFuzzer: the regression test of
+// past findings.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

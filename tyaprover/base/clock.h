@@ -1,8 +1,8 @@
 // Clock: where time comes from, so that tests can turn it by hand.
 //
 // Thread-safe. Clocks are borrowed, never owned: one outlives everything that uses it.
-// Every timeout, age and duration of the product is measured on this steady scale; the wall clock is only
-// for what people and other machines read (log lines, Date).
+// Every timeout, age and duration of the product is measured on this steady scale; the wall clock
+// is only for what people and other machines read (log lines, Date).
 //
 //   ManualClock clock;
 //   Thing thing(clock);

@@ -30,7 +30,7 @@ TEST(RandomU64, BitsAreEven) {
     for (unsigned bit = 0; bit < 64; ++bit) ones[bit] += static_cast<int>((value >> bit) & 1);
   }
   // Seven standard deviations: fails by chance once in 10^10 runs.
-  for (const int count : ones) EXPECT_NEAR(count, kRounds / 2, 7 * 71);
+  for (const int count : ones) EXPECT_NEAR(count, kRounds * 0.5, 7 * 71);
 }
 
 TEST(RandomU64, ThreadsDiffer) {

@@ -1,7 +1,7 @@
 // Result<T, E>: a value or an error, for every path on which failure is normal.
 //
-// A value type: copyable and movable as T and E are, no thread-safety of its own, owns what it holds.
-// Reading the side that is not there is a programming error (asserted in debug builds).
+// A value type: copyable and movable as T and E are, no thread-safety of its own, owns what it
+// holds. Reading the side that is not there is a programming error (asserted in debug builds).
 //
 //   Result<Duration, ParseError> timeout = parse_duration("10s");
 //   if (!timeout) return err(timeout.error());
@@ -15,7 +15,8 @@
 
 namespace tyaprover {
 
-// Wraps an error so that it converts to any Result with that error type, also when T and E are alike.
+// Wraps an error so that it converts to any Result with that error type, also when T and E are
+// alike.
 template <class E>
 struct Err {
   E error;
@@ -33,11 +34,12 @@ class [[nodiscard]] Result {
   using error_type = E;
 
   template <class U = T>
-    requires(std::is_constructible_v<T, U&&> && !std::is_same_v<std::remove_cvref_t<U>, Result>)
-  constexpr Result(U&& value) : data_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
+  requires(std::is_constructible_v<T, U&&> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result>) constexpr Result(U&& value)
+      : data_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
 
   template <class G>
-    requires std::is_constructible_v<E, G&&>
+  requires std::is_constructible_v<E, G&&>
   constexpr Result(Err<G> e) : data_(std::in_place_index<1>, std::move(e.error)) {}  // NOLINT
 
   [[nodiscard]] constexpr bool has_value() const noexcept { return data_.index() == 0; }
@@ -92,7 +94,7 @@ class [[nodiscard]] Result<void, E> {
 
   constexpr Result() = default;
   template <class G>
-    requires std::is_constructible_v<E, G&&>
+  requires std::is_constructible_v<E, G&&>
   constexpr Result(Err<G> e) : data_(std::in_place_index<1>, std::move(e.error)) {}  // NOLINT
 
   [[nodiscard]] constexpr bool has_value() const noexcept { return data_.index() == 0; }

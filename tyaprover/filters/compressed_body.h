@@ -1,12 +1,12 @@
 // CompressedBody: the encoded form of another body, or of bytes in memory, made while it is pulled.
 //
-// Confined to one worker, pooled there. Pulls its source in pieces, encodes at most 16 KiB at a time, and
-// after half a millisecond of that lets the event loop turn (R7.3). What has been in the encoder for
-// `flush_after` is flushed, also when the source gives nothing: the source is then being read in the
-// background, and that read goes on over many calls of read().
+// Confined to one worker, pooled there. Pulls its source in pieces, encodes at most 16 KiB at a
+// time, and after half a millisecond of that lets the event loop turn (R7.3). What has been in the
+// encoder for `flush_after` is flushed, also when the source gives nothing: the source is then
+// being read in the background, and that read goes on over many calls of read().
 //
-// A source cannot be destroyed while it is read. So a body that is given up then cancels that read and stays
-// behind, without its encoder, until the read has ended.
+// A source cannot be destroyed while it is read. So a body that is given up then cancels that read
+// and stays behind, without its encoder, until the read has ended.
 //
 //   response.body = pool->wrap(std::move(response.body), std::move(encoder), 50ms);
 #pragma once

@@ -134,6 +134,7 @@ TEST(CollectingCompressorTest, HoldsBackLittleSoThatNoStepTakesLong) {
       while (piece.size() < 16 * 1024) piece += std::to_string(random());
       taken += piece.size();
       encoded += put(*e, piece, Flush::none, 64 * 1024);
+      if (i % 5 != 0) continue;
       const std::size_t readable = decode(coding, encoded).bytes.size();
       EXPECT_LE(taken - readable, 48 * 1024u) << to_string(coding) << " after " << taken;
     }

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
 
 #include "tyaprover/filters/millis.h"
@@ -19,10 +18,12 @@ class RequestIdTest : public ExchangeTest {
     EXPECT_EQ(filter.on_request(exchange, state), Verdict::proceed);
     return std::string(exchange.request_id);
   }
-  static bool is_uuid_v7(const std::string& id) {
-    static const std::regex pattern(
-        "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
-    return std::regex_match(id, pattern);
+  static bool is_uuid_v7(std::string id) {
+    if (id.size() != 36 || id[14] != '7') return false;
+    for (char& c : id) {
+      if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) c = 'x';
+    }
+    return id == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
   }
 
   RequestId filter;

@@ -53,13 +53,15 @@ std::string banner_text(const Config& config, const std::vector<std::string>& li
                         unsigned workers) {
   std::string text = "tyaprover " TYAPROVER_VERSION ", " + std::string(environment_name(config)) +
                      ", " + std::to_string(workers) + (workers == 1 ? " worker\n" : " workers\n");
-  for (const std::string& listener : listeners) text += "  listening  " + listener_url(listener) + "\n";
+  for (const std::string& listener : listeners)
+    text += "  listening  " + listener_url(listener) + "\n";
   for (const AppConfig& app : config.apps) {
     text += "  app        " + app.name + " (" + hosts_of(app) + ", " + app.path + ") -> " +
             join(target_urls(app)) + "\n";
   }
   text += "  filters    " + join(filters_on(config)) + "\n";
-  if (const auto paths = own_paths(config); !paths.empty()) text += "  answers    " + join(paths) + "\n";
+  if (const auto paths = own_paths(config); !paths.empty())
+    text += "  answers    " + join(paths) + "\n";
   return text;
 }
 

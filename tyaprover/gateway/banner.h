@@ -11,9 +11,9 @@
 namespace tyaprover::gateway {
 
 // Lines for people, or one JSON object. `listeners` as bound: "127.0.0.1:3000", "unix:/run/t.sock".
-[[nodiscard]] std::string banner_text(const Config& config, const std::vector<std::string>& listeners,
-                                      unsigned workers);
-[[nodiscard]] std::string banner_json(const Config& config, const std::vector<std::string>& listeners,
-                                      unsigned workers);
+[[nodiscard]] std::string banner_text(const Config& config,
+                                      const std::vector<std::string>& listeners, unsigned workers);
+[[nodiscard]] std::string banner_json(const Config& config,
+                                      const std::vector<std::string>& listeners, unsigned workers);
 
 }  // namespace tyaprover::gateway

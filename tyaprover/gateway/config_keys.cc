@@ -339,7 +339,7 @@ template <class T>
 requires std::is_same_v<T, int> || std::is_same_v<T, unsigned> Result<void, ValueError> read(
     const ConfigKey& key, std::string_view text, T& out) {
   std::uint64_t wide = 0;
-  const Result<void, ValueError> done = read(key, text, wide);
+  Result<void, ValueError> done = read(key, text, wide);
   if (done) out = static_cast<T>(wide);
   return done;
 }
@@ -358,8 +358,7 @@ Result<void, ValueError> read(const ConfigKey& key, std::string_view text, Nanos
   const auto value = parse_duration(text);
   if (!value) return wrong_number(key, value.error(), text);
   std::int64_t count = 0;
-  const Result<void, ValueError> done =
-      in_range(key, static_cast<std::uint64_t>(value->count()), count);
+  Result<void, ValueError> done = in_range(key, static_cast<std::uint64_t>(value->count()), count);
   if (done) out = Nanos(count);
   return done;
 }
@@ -373,7 +372,7 @@ requires(!std::is_same_v<T, std::string>) Result<void, ValueError> read(const Co
     return {};
   }
   T value{};
-  const Result<void, ValueError> done = read(key, text, value);
+  Result<void, ValueError> done = read(key, text, value);
   if (done) out = value;
   return done;
 }

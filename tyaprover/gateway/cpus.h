@@ -1,4 +1,5 @@
-// How many CPUs this process may use: the smaller of its affinity mask and its cgroup's quota (R3.1).
+// How many CPUs this process may use: the smaller of its affinity mask and its cgroup's quota
+// (R3.1).
 #pragma once
 
 namespace tyaprover::gateway {

@@ -153,14 +153,17 @@ Task<void> DemoApp::handle(Exchange& e) {
       e.response.body = http::BodyPtr(new LargeBody(bytes));
     }
   } else if (path == "/fail") {
-    const std::uint64_t status = std::max<std::uint64_t>(query_number(query, "status", 500, 599), 200);
+    const std::uint64_t status =
+        std::max<std::uint64_t>(query_number(query, "status", 500, 599), 200);
     answer_text(e, static_cast<int>(status), "failing on purpose\n");
   } else if (path == "/stream") {
-    const std::uint64_t chunks = std::max<std::uint64_t>(query_number(query, "chunks", 10, 100'000), 1);
+    const std::uint64_t chunks =
+        std::max<std::uint64_t>(query_number(query, "chunks", 10, 100'000), 1);
     const std::uint64_t ms = query_number(query, "ms", 200, 60'000);
     e.response.status = 200;
     e.response.fields.add(KnownField::content_type, "text/plain; charset=utf-8");
-    e.response.body = http::BodyPtr(new SlowStream(e.worker, chunks, std::chrono::milliseconds(ms)));
+    e.response.body =
+        http::BodyPtr(new SlowStream(e.worker, chunks, std::chrono::milliseconds(ms)));
   } else if (path == "/echo") {
     if (e.request_body != nullptr && !e.connection->body_invited()) {
       // The response begins before the body is read: the invitation must go out before it.

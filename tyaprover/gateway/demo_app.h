@@ -1,6 +1,8 @@
-// DemoApp: a small app to put behind the gateway on the first day: fast, slow, large, failing and streaming.
+// DemoApp: a small app to put behind the gateway on the first day: fast, slow, large, failing and
+// streaming.
 //
-// Confined to one worker. `tyaprover --demo` serves it on a loopback port and proxies to it like to any app.
+// Confined to one worker. `tyaprover --demo` serves it on a loopback port and proxies to it like to
+// any app.
 //
 //   DemoApp app;
 //   http::Server server(worker, app, {}, counters);

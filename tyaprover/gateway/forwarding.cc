@@ -214,8 +214,8 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
   for (const Field& field : request.fields) size += field.name.size() + field.value.size() + 4;
   Writer out(e.arena.allocate(size), size);
 
-  out << request.method << (request.origin_form.starts_with('?') ? " /" : " ") << request.origin_form
-      << " HTTP/1.1\r\n";
+  out << request.method << (request.origin_form.starts_with('?') ? " /" : " ")
+      << request.origin_form << " HTTP/1.1\r\n";
   out.field("Host", host);
   for (const Field& field : request.fields) {
     switch (field.id) {

@@ -40,7 +40,8 @@ class ForwardingTest : public testing::Test {
     text_ = std::move(text);
     http::RequestParser parser({});
     e_.reset();
-    ASSERT_EQ(parser.parse(text_, e_.request), http::ParseStatus::complete) << parser.error().detail;
+    ASSERT_EQ(parser.parse(text_, e_.request), http::ParseStatus::complete)
+        << parser.error().detail;
     e_.peer = address(peer, 40000);
     e_.local = address("192.0.2.1", 3000);
     identify_client(e_, trusted_);
@@ -84,14 +85,15 @@ TEST_F(ForwardingTest, HostIsKeptOrTheTargetsOrAValue) {
 
 // R6.1: each of these goes no further, and neither does what Connection lists.
 TEST_F(ForwardingTest, HopByHopFieldsStay) {
-  for (const char* field :
-       {"Connection: close", "Keep-Alive: timeout=5", "Proxy-Connection: x", "Proxy-Authenticate: x",
-        "Proxy-Authorization: Basic x", "TE: gzip", "Trailer: X", "Upgrade: websocket",
-        "HTTP2-Settings: x"}) {
+  for (const char* field : {"Connection: close", "Keep-Alive: timeout=5", "Proxy-Connection: x",
+                            "Proxy-Authenticate: x", "Proxy-Authorization: Basic x", "TE: gzip",
+                            "Trailer: X", "Upgrade: websocket", "HTTP2-Settings: x"}) {
     receive("GET / HTTP/1.1\r\nHost: h\r\n" + std::string(field) + "\r\n\r\n");
     EXPECT_THAT(forwarded(), Not(HasSubstr(field)));
   }
-  receive("GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-A,x-b\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n\r\n");
+  receive(
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-A,x-b\r\nX-A: 1\r\nX-B: 2\r\nX-C: "
+      "3\r\n\r\n");
   const std::string head = forwarded();
   EXPECT_THAT(head, Not(HasSubstr("X-A:")));
   EXPECT_THAT(head, Not(HasSubstr("X-B:")));
@@ -99,7 +101,8 @@ TEST_F(ForwardingTest, HopByHopFieldsStay) {
 }
 
 TEST_F(ForwardingTest, ConnectionCannotRemoveWhatTheGatewayAdds) {
-  receive("GET / HTTP/1.1\r\nHost: h\r\nConnection: X-Forwarded-For, X-Request-ID, Via, Host\r\n\r\n");
+  receive(
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: X-Forwarded-For, X-Request-ID, Via, Host\r\n\r\n");
   e_.request_id = "id-1";
   const std::string head = forwarded();
   EXPECT_THAT(head, HasSubstr("Host: h\r\n"));
@@ -114,7 +117,9 @@ TEST_F(ForwardingTest, TeTrailersIsForwardedAlone) {
 }
 
 TEST_F(ForwardingTest, UpgradeIsForwardedAsAnUpgrade) {
-  receive("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  receive(
+      "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: "
+      "websocket\r\n\r\n");
   EXPECT_THAT(forwarded(), HasSubstr("Upgrade: websocket\r\nConnection: upgrade\r\n"));
 }
 
@@ -134,8 +139,9 @@ TEST_F(ForwardingTest, NamesWithUnderscoreAreDroppedAndCounted) {
 }
 
 TEST_F(ForwardingTest, StrangersForwardedFieldsAreReplaced) {
-  receive("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n"
-          "X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nForwarded: for=1.2.3.4\r\n\r\n");
+  receive(
+      "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n"
+      "X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nForwarded: for=1.2.3.4\r\n\r\n");
   const std::string head = forwarded();
   EXPECT_THAT(head, HasSubstr("X-Forwarded-For: 192.0.2.9\r\n"));
   EXPECT_THAT(head, HasSubstr("X-Forwarded-Proto: http\r\n"));
@@ -146,9 +152,10 @@ TEST_F(ForwardingTest, StrangersForwardedFieldsAreReplaced) {
 }
 
 TEST_F(ForwardingTest, TrustedPeersForwardedFieldsAreContinued) {
-  receive("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\n"
-          "X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop\r\nX-Forwarded-Port: 443\r\n\r\n",
-          "10.1.1.1");
+  receive(
+      "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: 5.6.7.8\r\n"
+      "X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop\r\nX-Forwarded-Port: 443\r\n\r\n",
+      "10.1.1.1");
   const std::string head = forwarded();
   EXPECT_THAT(head, HasSubstr("X-Forwarded-For: 1.2.3.4, 5.6.7.8, 10.1.1.1\r\n"));
   EXPECT_THAT(head, HasSubstr("X-Forwarded-Proto: https\r\n"));
@@ -166,7 +173,8 @@ TEST_F(ForwardingTest, ForwardedFieldIsWrittenWhenAsked) {
 
 TEST_F(ForwardingTest, ViaIsContinuedAndOwnHopsCounted) {
   receive("GET / HTTP/1.1\r\nHost: h\r\nVia: 1.1 a, 1.1 tyaprover\r\nVia: 1.0 tyaprover\r\n\r\n");
-  EXPECT_THAT(forwarded(), HasSubstr("Via: 1.1 a, 1.1 tyaprover, 1.0 tyaprover, 1.1 tyaprover\r\n"));
+  EXPECT_THAT(forwarded(),
+              HasSubstr("Via: 1.1 a, 1.1 tyaprover, 1.0 tyaprover, 1.1 tyaprover\r\n"));
   EXPECT_EQ(count_own_hops(e_.request.fields), 2u);
 }
 
@@ -186,7 +194,8 @@ TEST_F(ForwardingTest, ClientIsTheRightmostStranger) {
            Case{"10.1.1.1", "[2001:db9::1]:80, 2001:db8::5", "[2001:db9::1]:80"},
            Case{"10.1.1.1", "10.3.3.3, 10.2.2.2", "10.3.3.3"},
        }) {
-    receive("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: " + std::string(c.list) + "\r\n\r\n", c.peer);
+    receive("GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: " + std::string(c.list) + "\r\n\r\n",
+            c.peer);
     EXPECT_EQ(e_.client, c.client) << c.peer << " / " << c.list;
   }
 }
@@ -205,7 +214,8 @@ TEST(Contains, ComparesWholeAndPartialBytesOfThePrefix) {
 TEST_F(ForwardingTest, ResponseKeepsEndToEndFieldsAndTheDescribedLength) {
   receive("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
   const std::string response =
-      "HTTP/1.1 200 OK\r\nContent-Length: 77\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 77\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: "
+      "timeout=5\r\n"
       "ETag: \"a\"\r\n\r\n";
   http::ResponseParser parser({});
   http::ResponseHead head;

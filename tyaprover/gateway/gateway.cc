@@ -140,7 +140,8 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
 
   std::string_view host;
   if (const auto authority = http::parse_authority(e.request.authority)) host = authority->host;
-  const Route* const route = shared_.router.find(host, e.path == "*" ? "/" : std::string_view(e.path));
+  const Route* const route =
+      shared_.router.find(host, e.path == "*" ? "/" : std::string_view(e.path));
   if (route == nullptr) return Destination::nowhere;
   e.settings = &route->settings;
   e.app = route->app->name;
@@ -229,12 +230,12 @@ Task<void> GatewayWorker::answer_health(Exchange& e, bool details) {
     if (lifecycle == Lifecycle::starting) failed = " starting";
     if (lifecycle == Lifecycle::draining) failed = " draining";
     for (const HealthReport::Check& check : report.checks) {
-      if (check.required && check.result.status == HealthStatus::unhealthy) failed += " " + check.name;
+      if (check.required && check.result.status == HealthStatus::unhealthy)
+        failed += " " + check.name;
     }
     e.response.status = failed.empty() ? 200 : 503;
     e.response.fields.add(KnownField::content_type, "text/plain; charset=utf-8");
-    e.response.content =
-        failed.empty() ? "READY" : e.arena.concat({"NOT READY:", failed, "\n"});
+    e.response.content = failed.empty() ? "READY" : e.arena.concat({"NOT READY:", failed, "\n"});
     co_return;
   }
 

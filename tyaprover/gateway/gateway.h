@@ -1,6 +1,8 @@
-// Gateway: what one worker serves: routing, the filter pipeline, health endpoints, and the proxy behind them.
+// Gateway: what one worker serves: routing, the filter pipeline, health endpoints, and the proxy
+// behind them.
 //
-// GatewayWorker is confined to its worker; GatewayShared is made once, before the workers, and outlives them.
+// GatewayWorker is confined to its worker; GatewayShared is made once, before the workers, and
+// outlives them.
 //
 //   GatewayShared shared(config, health, log_writer);
 //   GatewayWorker gateway(worker, shared);
@@ -40,7 +42,7 @@ struct GatewayShared {
   HealthChecks& health;
   filters::AccessLogWriter& access_log;
   const TimePoint started;
-  const std::string health_live;   // paths; empty = off
+  const std::string health_live;  // paths; empty = off
   const std::string health_ready;
   // Relaxed would do, but readiness must not be seen before what it promises: release and acquire.
   std::atomic<Lifecycle> lifecycle{Lifecycle::starting};

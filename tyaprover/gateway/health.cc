@@ -22,7 +22,8 @@ std::string_view to_string(HealthStatus status) noexcept {
   return "";
 }
 
-// A check and its thread. Shared with the thread, which may outlive everything else when its check hangs.
+// A check and its thread. Shared with the thread, which may outlive everything else when its check
+// hangs.
 struct HealthChecks::Runner {
   std::string name;
   CheckOptions options;
@@ -65,7 +66,8 @@ struct HealthChecks::Thread {
   std::thread thread;
 };
 
-HealthChecks::HealthChecks(const Clock& clock) : clock_(clock), thread_(std::make_unique<Thread>()) {
+HealthChecks::HealthChecks(const Clock& clock)
+    : clock_(clock), thread_(std::make_unique<Thread>()) {
   thread_->thread = std::thread([this] { serve_async(); });
 }
 

@@ -1,7 +1,8 @@
 // Health: named checks, asked together, for /health and /health/ready (R8.1, R8.2).
 //
-// Thread-safe. Owns one thread per check, so that a check that blocks or hangs delays no other and no request;
-// one that is still hanging is not started again. Results are kept for a second: probes are no load.
+// Thread-safe. Owns one thread per check, so that a check that blocks or hangs delays no other and
+// no request; one that is still hanging is not started again. Results are kept for a second: probes
+// are no load.
 //
 //   HealthChecks health;
 //   health.add("database", {.required = true}, [] { return CheckResult{HealthStatus::healthy}; });
@@ -43,7 +44,8 @@ struct HealthReport {
     bool required = false;
     CheckResult result;
   };
-  HealthStatus status = HealthStatus::healthy;  // the worst; a check that is not required only degrades
+  HealthStatus status =
+      HealthStatus::healthy;  // the worst; a check that is not required only degrades
   std::vector<Check> checks;
 };
 
@@ -55,10 +57,12 @@ class HealthChecks {
   HealthChecks(const HealthChecks&) = delete;
   HealthChecks& operator=(const HealthChecks&) = delete;
 
-  // What `check` throws makes it unhealthy. Names are unique; adding a name again throws std::invalid_argument.
+  // What `check` throws makes it unhealthy. Names are unique; adding a name again throws
+  // std::invalid_argument.
   void add(std::string name, CheckOptions options, std::function<CheckResult()> check);
 
-  // Runs the checks, or gives the results of the last second. Blocks for the longest check's limit at most.
+  // Runs the checks, or gives the results of the last second. Blocks for the longest check's limit
+  // at most.
   [[nodiscard]] HealthReport report();
   // The same without blocking: calls `done` on a thread of its own, or at once with kept results.
   void report_async(std::function<void(const HealthReport&)> done);

@@ -13,13 +13,14 @@ namespace {
 
 struct EventLog {
   bool json = ::isatty(STDERR_FILENO) == 0;
-  std::shared_ptr<spdlog::logger> logger =
-      std::make_shared<spdlog::logger>("tyaprover", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>(
+      "tyaprover", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
 
   EventLog() {
     // The message brings the rest of the object, escaped.
-    logger->set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})" : "%H:%M:%S %^%l%$ %v",
-                        json ? spdlog::pattern_time_type::utc : spdlog::pattern_time_type::local);
+    logger->set_pattern(
+        json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l",%v})" : "%H:%M:%S %^%l%$ %v",
+        json ? spdlog::pattern_time_type::utc : spdlog::pattern_time_type::local);
     logger->flush_on(spdlog::level::info);
   }
 };

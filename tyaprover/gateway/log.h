@@ -16,6 +16,7 @@ enum class LogLevel : std::uint8_t { info, warn, error };
 
 using LogField = std::pair<std::string_view, std::string_view>;
 
-void log_event(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+void log_event(LogLevel level, std::string_view message,
+               std::initializer_list<LogField> fields = {});
 
 }  // namespace tyaprover::gateway

@@ -66,7 +66,8 @@ void Resolver::refresh() {
       } else {
         if (failing) log_event(LogLevel::info, "the name resolves again", {{"target", target.url}});
         failing = false;
-        // The order of DNS answers changes from one to the next; ours must not, or nothing would look the same.
+        // The order of DNS answers changes from one to the next; ours must not, or nothing would
+        // look the same.
         std::sort(found.begin(), found.end(),
                   [](const auto& a, const auto& b) { return a->address < b->address; });
         known_[target.url] = found;

@@ -1,8 +1,8 @@
 // Resolver: keeps the addresses of every app's targets current, off the worker threads (R6.7).
 //
-// Owns one thread, which starts with the first name that needs it. `publish` is called on that thread, or on
-// the constructor's for the first lists; it gets a whole new list per app. A lookup that fails keeps what was
-// known and is logged once until it works again.
+// Owns one thread, which starts with the first name that needs it. `publish` is called on that
+// thread, or on the constructor's for the first lists; it gets a whole new list per app. A lookup
+// that fails keeps what was known and is logged once until it works again.
 //
 //   Resolver resolver(config, [&](std::size_t app, const TargetList& list) { … });
 #pragma once

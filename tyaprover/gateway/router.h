@@ -1,8 +1,8 @@
 // Router: which app serves a host and path.
 //
-// Immutable once built; shared by all workers. Linear in the length of host and path and in the number of
-// apps. The most specific wins: exact host before wildcard before any host, then the longest path prefix;
-// prefixes match whole segments.
+// Immutable once built; shared by all workers. Linear in the length of host and path and in the
+// number of apps. The most specific wins: exact host before wildcard before any host, then the
+// longest path prefix; prefixes match whole segments.
 //
 //   Router router(config.apps);
 //   const Route* route = router.find("shop.example.com", "/cart");
@@ -20,8 +20,8 @@ namespace tyaprover::gateway {
 
 struct Route {
   const AppConfig* app = nullptr;
-  std::size_t index = 0;        // of the app in the configuration
-  std::string name;             // its template, for labels: the app's path prefix
+  std::size_t index = 0;  // of the app in the configuration
+  std::string name;       // its template, for labels: the app's path prefix
   filters::RouteSettings settings;
 };
 

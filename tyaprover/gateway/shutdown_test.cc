@@ -14,7 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 std::chrono::steady_clock::time_point in(Nanos time) {
-  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(time);
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(time);
 }
 
 TEST(GracefulShutdown, HandlersRunOneAfterTheOtherInReverseOrder) {

@@ -47,8 +47,8 @@ void wait_for(std::vector<Probe>& probes) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (waiting.empty()) return;
-    const bool over =
-        left.count() <= 0 || ::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) <= 0;
+    const bool over = left.count() <= 0 ||
+                      ::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) <= 0;
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       if (!over && waiting[i].revents == 0) continue;
       int error = ETIMEDOUT;
@@ -62,7 +62,9 @@ void wait_for(std::vector<Probe>& probes) {
   }
 }
 
-std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string quoted(const std::string& text) {
+  return "\"" + text + "\"";
+}
 
 }  // namespace
 

@@ -1,6 +1,8 @@
-// UpstreamCheck: whether every app has a target that accepts connections, for readiness (R1.4, R8.1).
+// UpstreamCheck: whether every app has a target that accepts connections, for readiness (R1.4,
+// R8.1).
 //
-// Thread-safe. run() connects to each known address and hangs up; it blocks for two seconds at most.
+// Thread-safe. run() connects to each known address and hangs up; it blocks for two seconds at
+// most.
 //
 //   health.add("upstreams", {.required = true}, [&] { return check.run(); });
 #pragma once
@@ -20,7 +22,8 @@ class UpstreamCheck {
   explicit UpstreamCheck(const Config& config) : config_(config) {}
 
   void update(std::size_t app, const TargetList& targets);
-  // Unhealthy: an app has no target that accepts. Degraded: some configured target accepts on no address.
+  // Unhealthy: an app has no target that accepts. Degraded: some configured target accepts on no
+  // address.
   [[nodiscard]] CheckResult run();
 
  private:

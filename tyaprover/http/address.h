@@ -21,8 +21,9 @@ class PeerAddress {
   [[nodiscard]] bool is_v6() const noexcept { return family_ == Family::v6; }
   // 4 or 16 bytes in network order; empty for a unix socket.
   [[nodiscard]] std::string_view bytes() const noexcept {
-    return {reinterpret_cast<const char*>(bytes_.data()),
-            family_ == Family::v4 ? 4u : family_ == Family::v6 ? 16u : 0u};
+    return {reinterpret_cast<const char*>(bytes_.data()), family_ == Family::v4   ? 4u
+                                                          : family_ == Family::v6 ? 16u
+                                                                                  : 0u};
   }
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   // "192.0.2.1", "2001:db8::1", "unix"; without port.

@@ -1,6 +1,8 @@
-// Arena: memory for the small strings a request makes, freed all at once when the next request begins.
+// Arena: memory for the small strings a request makes, freed all at once when the next request
+// begins.
 //
-// Confined to one worker. Owns its blocks and keeps the first one: no allocation per request after warm-up.
+// Confined to one worker. Owns its blocks and keeps the first one: no allocation per request after
+// warm-up.
 //
 //   std::string_view value = arena.store("max-age=60");
 #pragma once

@@ -1,7 +1,7 @@
 // BodySource: a message body that is pulled piece by piece by whoever sends it on.
 //
-// Confined to one worker. Backpressure is the pulling itself: a source reads no further than it is asked.
-// Sources wrap sources (compression, later the cache's tee).
+// Confined to one worker. Backpressure is the pulling itself: a source reads no further than it is
+// asked. Sources wrap sources (compression, later the cache's tee).
 //
 //   while (true) {
 //     auto piece = co_await body.read();
@@ -43,7 +43,9 @@ class BodySource {
   virtual ~BodySource() = default;
 
   // Exact size in bytes, when known before reading.
-  [[nodiscard]] virtual std::optional<std::uint64_t> length() const noexcept { return std::nullopt; }
+  [[nodiscard]] virtual std::optional<std::uint64_t> length() const noexcept {
+    return std::nullopt;
+  }
   // What can be had without waiting. Nothing: read() has to wait, or would fail.
   [[nodiscard]] virtual std::optional<BodyPiece> poll() { return std::nullopt; }
   // The next piece. Not to be called again after a last piece or an error.
@@ -51,7 +53,8 @@ class BodySource {
   // Trailer fields, after the last piece; null for none. Never merged into the head.
   [[nodiscard]] virtual const Fields* trailers() const noexcept { return nullptr; }
 
-  // Asks the read() that is under way to end soon, with BodyError::aborted, because nobody wants the rest.
+  // Asks the read() that is under way to end soon, with BodyError::aborted, because nobody wants
+  // the rest.
   virtual void cancel_read() {}
 
   // Called by BodyPtr instead of delete, so that a pooled object can go back to its pool.

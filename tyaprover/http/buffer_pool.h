@@ -1,7 +1,7 @@
 // BufferPool: I/O buffers of one worker, handed from connection to connection.
 //
-// Confined to one worker. Sizes are powers of two from 4 KiB to 1 MiB; at most 8 MiB of free buffers are
-// kept. A Buffer goes back to its pool when destroyed, and must not outlive it.
+// Confined to one worker. Sizes are powers of two from 4 KiB to 1 MiB; at most 8 MiB of free
+// buffers are kept. A Buffer goes back to its pool when destroyed, and must not outlive it.
 //
 //   Buffer buffer = worker.buffers().take(64 * 1024);
 //   co_await stream.read(buffer.data(), buffer.size(), deadline);

@@ -21,7 +21,8 @@ Nanos idle_limit(const Fields& fields, Nanos ours) {
   Nanos limit = ours;
   for_each_list_member(value, [&](std::string_view member) {
     constexpr std::string_view kName = "timeout=";
-    if (member.size() <= kName.size() || !iequals(member.substr(0, kName.size()), kName)) return true;
+    if (member.size() <= kName.size() || !iequals(member.substr(0, kName.size()), kName))
+      return true;
     unsigned seconds = 0;
     const char* const end = member.data() + member.size();
     const auto [at, error] = std::from_chars(member.data() + kName.size(), end, seconds);
@@ -43,7 +44,9 @@ ClientConnection::ClientConnection(Worker& worker, ConnectionPool& pool)
       decoder_(ChunkedDecoder::Limits{.trailers = pool.options().trailers}),
       idle_timer_([this] { pool_.remove_idle(*this); }) {}
 
-ClientConnection::~ClientConnection() { stream_.close(); }
+ClientConnection::~ClientConnection() {
+  stream_.close();
+}
 
 void ClientConnection::begin(Method method) noexcept {
   method_ = method;
@@ -144,8 +147,8 @@ std::optional<BodyPiece> ClientConnection::decode() {
     case BodyKind::length: {
       if (unread_.empty()) return std::nullopt;
       const std::uint64_t left = head_.body.length - decoded_;
-      const std::string_view data =
-          unread_.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left, unread_.size())));
+      const std::string_view data = unread_.substr(
+          0, static_cast<std::size_t>(std::min<std::uint64_t>(left, unread_.size())));
       unread_.remove_prefix(data.size());
       decoded_ += data.size();
       complete_ = decoded_ == head_.body.length;
@@ -211,9 +214,13 @@ Task<Result<BodyPiece, BodyError>> ClientConnection::read() {
   }
 }
 
-void ClientConnection::abort() noexcept { stream_.close(); }
+void ClientConnection::abort() noexcept {
+  stream_.close();
+}
 
-void ClientConnection::release() noexcept { pool_.give(*this); }
+void ClientConnection::release() noexcept {
+  pool_.give(*this);
+}
 
 void ClientConnection::start_idle() {
   head_.clear();
@@ -250,10 +257,11 @@ ClientConnection* ConnectionPool::create() {
 void ConnectionPool::give(ClientConnection& connection) {
   std::unique_ptr<ClientConnection> owned(&connection);
   --in_use_;
-  const bool reusable = connection.in_response_ && connection.complete_ && connection.keep_alive_ && !connection.spoiled_ &&
-                        connection.unread_.empty() && connection.stream_.is_open() &&
-                        !connection.stream_.read_standing();
-  if (!reusable || idle_.size() >= options_.max_idle || connection.idle_timeout_ <= Nanos(0)) return;
+  const bool reusable = connection.in_response_ && connection.complete_ && connection.keep_alive_ &&
+                        !connection.spoiled_ && connection.unread_.empty() &&
+                        connection.stream_.is_open() && !connection.stream_.read_standing();
+  if (!reusable || idle_.size() >= options_.max_idle || connection.idle_timeout_ <= Nanos(0))
+    return;
   connection.start_idle();
   idle_.push_back(std::move(owned));
 }

@@ -1,17 +1,18 @@
 // ClientConnection and ConnectionPool: HTTP/1 requests to one upstream address from one worker.
 //
-// Confined to a worker. A pool owns its idle connections; a connection in use is owned by whoever took it, and
-// goes back by release() (or BodyPtr), which closes it unless the whole response was read. The pool outlives
-// its connections.
+// Confined to a worker. A pool owns its idle connections; a connection in use is owned by whoever
+// took it, and goes back by release() (or BodyPtr), which closes it unless the whole response was
+// read. The pool outlives its connections.
 //
-// A read stands on every idle connection: an upstream that closes, or sends what nobody asked for, is noticed
-// when it happens, and the next response needs no further system call to be waited for.
+// A read stands on every idle connection: an upstream that closes, or sends what nobody asked for,
+// is noticed when it happens, and the next response needs no further system call to be waited for.
 //
 //   ClientConnection* c = pool.take();                       // idle, or null
 //   c->begin(Method::get);
 //   co_await c->write(head);
 //   if (co_await c->read_head(deadline) == ReadHead::complete) use(c->head());
-//   exchange.response.body = BodyPtr(c);                     // the connection is the body; released at its end
+//   exchange.response.body = BodyPtr(c);                     // the connection is the body;
+//   released at its end
 #pragma once
 
 #include <chrono>
@@ -32,12 +33,12 @@ namespace tyaprover::http {
 class ConnectionPool;
 
 struct ClientOptions {
-  HeadLimits head;                                // of responses
+  HeadLimits head;  // of responses
   std::size_t trailers = 8 * 1024;
-  std::size_t buffer = 64 * 1024;                 // one read of a response body
-  Nanos body_idle = std::chrono::seconds(60);     // no byte of a response body
-  Nanos write = std::chrono::seconds(60);         // the upstream takes no byte
-  Nanos idle = std::chrono::seconds(30);          // in the pool
+  std::size_t buffer = 64 * 1024;              // one read of a response body
+  Nanos body_idle = std::chrono::seconds(60);  // no byte of a response body
+  Nanos write = std::chrono::seconds(60);      // the upstream takes no byte
+  Nanos idle = std::chrono::seconds(30);       // in the pool
   std::size_t max_idle = 64;
 };
 
@@ -63,7 +64,8 @@ class ClientConnection final : public BodySource {
   // Writes parts of the request. Result: IoError.
   [[nodiscard]] Stream::WriteAwaiter write(std::string_view a, std::string_view b = {},
                                            std::string_view c = {}, std::string_view d = {});
-  // Reads the next head, interim (1xx) or final. Views in it are valid until the next begin() or interim.
+  // Reads the next head, interim (1xx) or final. Views in it are valid until the next begin() or
+  // interim.
   [[nodiscard]] Task<ReadHead> read_head(TimePoint deadline);
   [[nodiscard]] ResponseHead& head() noexcept { return head_; }
   [[nodiscard]] const ParseError& error() const noexcept { return parser_.error(); }
@@ -85,7 +87,10 @@ class ClientConnection final : public BodySource {
   void release() noexcept override;
 
   // Closes it at release(): the request was not sent whole, or nobody waits for the response's end.
-  void spoil() noexcept { keep_alive_ = false; spoiled_ = true; }
+  void spoil() noexcept {
+    keep_alive_ = false;
+    spoiled_ = true;
+  }
   // Ends whatever waits on it; the connection cannot be used again.
   void abort() noexcept;
 
@@ -107,14 +112,14 @@ class ClientConnection final : public BodySource {
   Method method_ = Method::get;
   ChunkedDecoder decoder_;
 
-  Buffer buffer_;               // heads, and what came with them
+  Buffer buffer_;  // heads, and what came with them
   std::size_t begin_ = 0;
   std::size_t filled_ = 0;
-  Buffer body_buffer_;          // later parts of the body
-  std::string_view unread_;     // body bytes not decoded yet
+  Buffer body_buffer_;       // later parts of the body
+  std::string_view unread_;  // body bytes not decoded yet
   std::uint64_t decoded_ = 0;
   bool complete_ = true;
-  bool in_response_ = false;    // a final head was read
+  bool in_response_ = false;  // a final head was read
   bool keep_alive_ = false;
   bool spoiled_ = false;
   std::optional<BodyError> body_error_;

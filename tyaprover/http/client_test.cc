@@ -64,8 +64,9 @@ class ClientTest : public LoopFixture {
 
 TEST_F(ClientTest, ReadsBodiesOfEveryFraming) {
   EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "hello");
-  EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
-            "hello");
+  EXPECT_EQ(
+      exchange("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+      "hello");
   EXPECT_EQ(exchange("HTTP/1.1 204 No Content\r\n\r\n"), "");
   EXPECT_EQ(exchange("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::head), "");
 }
@@ -193,8 +194,9 @@ TEST_F(ClientTest, HeadFailuresAreTold) {
 
 TEST_F(ClientTest, InterimResponsesComeOneByOne) {
   connection_->begin(Method::get);
-  peer_->send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
-              "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  peer_->send(
+      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   ReadHead head = ReadHead::aborted;
   for (const int status : {103, 100, 200}) {
     run(read_head(head));

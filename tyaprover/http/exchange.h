@@ -1,9 +1,9 @@
 // Exchange: one request and its response on their way through the product.
 //
-// Confined to one worker. Made by Application::new_exchange and reset for each request; a server keeps them
-// for its connections, and a connection holds one only while a request is coming or running. Every view in it
-// lives until reset(). The server fills the request side, the application the response
-// side, the server sends it and fills the outcome.
+// Confined to one worker. Made by Application::new_exchange and reset for each request; a server
+// keeps them for its connections, and a connection holds one only while a request is coming or
+// running. Every view in it lives until reset(). The server fills the request side, the application
+// the response side, the server sends it and fills the outcome.
 //
 //   exchange.response.status = 200;
 //   exchange.response.fields.add(KnownField::content_type, "text/plain");
@@ -47,7 +47,8 @@ struct Response {
   Fields fields;  // no framing, connection or Date fields: the server writes those
   // The body is `content` (whole, in memory) or, when set, `body` (streamed).
   std::string_view content;
-  std::shared_ptr<const void> content_owner;  // keeps `content` alive when it is not in the arena or static
+  std::shared_ptr<const void>
+      content_owner;  // keeps `content` alive when it is not in the arena or static
   BodyPtr body;
   // What Content-Length says although no body is sent (HEAD, 304); nothing: none is sent then.
   std::optional<std::uint64_t> described_length;
@@ -60,13 +61,13 @@ struct Response {
 // When things happened; a zero point did not happen. Taken once by the engine (R7.5).
 struct Timings {
   TimePoint accepted;
-  TimePoint head_begun;          // first byte of the request
+  TimePoint head_begun;  // first byte of the request
   TimePoint head_parsed;
   TimePoint routed;
   TimePoint upstream_acquired;   // a connection of the last try was there
   TimePoint upstream_connected;  // only when it was a new one
   TimePoint upstream_first_byte;
-  TimePoint response_head;       // response head written to the socket
+  TimePoint response_head;  // response head written to the socket
   TimePoint last_byte;
 };
 
@@ -85,7 +86,8 @@ class ConnectionControl {
   virtual ~ConnectionControl() = default;
   // Sends an interim response (1xx other than 101) now; false when the client is gone.
   virtual Task<bool> send_interim(int status, const Fields& fields) = 0;
-  // Calls `gone` when the client closes while nobody reads from it (at most once); null stops watching.
+  // Calls `gone` when the client closes while nobody reads from it (at most once); null stops
+  // watching.
   virtual void watch_client(std::function<void()> gone) = 0;
   // The client has been told to send its body (100 was sent, or it never asked).
   [[nodiscard]] virtual bool body_invited() const noexcept = 0;
@@ -118,13 +120,13 @@ class Exchange {
   std::string path;                    // request.path normalised for matching; keeps its capacity
   PeerAddress peer;                    // who connected
   PeerAddress local;                   // where
-  std::string_view client;             // the client's address after trusted proxies (R6.3); set by the gateway
+  std::string_view client;  // the client's address after trusted proxies (R6.3); set by the gateway
   bool peer_trusted = false;
   std::string_view scheme = "http";
   Arena arena;
 
-  // Set while something else than the handler reads request_body (a proxy's upload): the server waits for it
-  // before it touches the connection again.
+  // Set while something else than the handler reads request_body (a proxy's upload): the server
+  // waits for it before it touches the connection again.
   std::shared_ptr<Event> body_reader_done;
 
   // Limits that the route may change before the body is read.
@@ -150,7 +152,8 @@ class Exchange {
   std::string_view cache;
   std::string_view breaker;
   bool quiet = false;  // health and metrics paths: left out of the access log (R8.3)
-  bool forwarded_expect = false;  // the upstream was told of Expect: 100-continue and will answer it
+  bool forwarded_expect =
+      false;  // the upstream was told of Expect: 100-continue and will answer it
 
   // Outcome
   Timings timings;
@@ -168,7 +171,8 @@ class Application {
   virtual Task<void> handle(Exchange& exchange) = 0;
   // The head was refused, or did not come in time: fill the reply. The connection closes after it.
   virtual void refuse(Exchange& exchange, const ParseError& error) = 0;
-  // Exactly once for every exchange given to handle() or refuse(), after its response was sent or given up.
+  // Exactly once for every exchange given to handle() or refuse(), after its response was sent or
+  // given up.
   virtual void finish(Exchange& exchange) noexcept = 0;
 };
 

@@ -108,8 +108,8 @@ Result<std::vector<int>, std::string> listen_tcp(std::string_view host, std::uin
     size = found->ai_addrlen;
   }
 
-  // Without SO_REUSEPORT the kernel says whether another program listens there; with it, a second gateway
-  // would silently take half of the first one's connections.
+  // Without SO_REUSEPORT the kernel says whether another program listens there; with it, a second
+  // gateway would silently take half of the first one's connections.
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
   const int probe = bind_tcp(generic, size, false);
   if (probe < 0) return err(bind_problem(place, errno));
@@ -143,7 +143,8 @@ Result<int, std::string> listen_unix(const std::string& path, unsigned mode) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode)) {
-      return err("cannot listen on unix:" + path + ": a file that is no socket stands there; move it");
+      return err("cannot listen on unix:" + path +
+                 ": a file that is no socket stands there; move it");
     }
     const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const bool answered = probe >= 0 && (::connect(probe, generic, sizeof address) == 0 ||

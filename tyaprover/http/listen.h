@@ -1,8 +1,8 @@
-// Listening sockets: opened once at start, one per worker for TCP (SO_REUSEPORT), shared for unix sockets
-// and for sockets that were handed over.
+// Listening sockets: opened once at start, one per worker for TCP (SO_REUSEPORT), shared for unix
+// sockets and for sockets that were handed over.
 //
-// Thread-safe functions; the caller owns the descriptors returned. Errors are one sentence that says what,
-// where and what to do.
+// Thread-safe functions; the caller owns the descriptors returned. Errors are one sentence that
+// says what, where and what to do.
 //
 //   auto sockets = listen_tcp("127.0.0.1", 3000, workers);
 //   if (!sockets) fail(sockets.error());
@@ -17,8 +17,8 @@
 
 namespace tyaprover::http {
 
-// `count` sockets bound to the same address. Empty host: every address, IPv4 and IPv6. Port 0: the kernel
-// chooses one, the same for all.
+// `count` sockets bound to the same address. Empty host: every address, IPv4 and IPv6. Port 0: the
+// kernel chooses one, the same for all.
 [[nodiscard]] Result<std::vector<int>, std::string> listen_tcp(std::string_view host,
                                                                std::uint16_t port, unsigned count);
 // A stale socket file is replaced only when nothing answers on it (R3.4).

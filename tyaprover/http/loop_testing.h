@@ -1,5 +1,5 @@
-// LoopFixture: a Worker driven by the test's own thread, so that network code is tested without sleeping and
-// without other threads.
+// LoopFixture: a Worker driven by the test's own thread, so that network code is tested without
+// sleeping and without other threads.
 #pragma once
 
 #include <fcntl.h>
@@ -56,7 +56,8 @@ class LoopFixture : public testing::Test {
     Peer& operator=(const Peer&) = delete;
 
     void send(std::string_view text) const {
-      ASSERT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+      ASSERT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(text.size()));
     }
     // What has come so far.
     const std::string& received() {

@@ -109,8 +109,8 @@ inline bool fields_inside(const Fields& fields, std::string_view bytes) {
 inline bool views_inside(const RequestHead& head, std::string_view bytes) {
   // The forms of an absolute target without path are static text.
   const bool no_path = head.origin_form == "/" || head.origin_form == "*";
-  const bool path = head.origin_form.starts_with('?') ? head.path == "/"
-                                                      : is_inside(head.path, head.origin_form);
+  const bool path =
+      head.origin_form.starts_with('?') ? head.path == "/" : is_inside(head.path, head.origin_form);
   const bool form = no_path || (is_inside(head.origin_form, head.target) && path &&
                                 is_inside(head.query, head.origin_form));
   return is_inside(head.method, bytes) && is_inside(head.target, bytes) && form &&

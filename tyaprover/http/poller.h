@@ -1,9 +1,10 @@
 // Poller: tells streams when their sockets become readable or writable.
 //
-// Confined to one worker. A socket is registered once, edge-triggered, and stays so: waiting for it costs no
-// system call. Asio's own reactor would try every read before it waits, and with keep-alive that try finds
-// nothing for every request on either side; two wasted system calls were 15 % of a proxied request.
-// The poller's descriptor is watched by the worker's io_context, which stays the one loop.
+// Confined to one worker. A socket is registered once, edge-triggered, and stays so: waiting for it
+// costs no system call. Asio's own reactor would try every read before it waits, and with
+// keep-alive that try finds nothing for every request on either side; two wasted system calls were
+// 15 % of a proxied request. The poller's descriptor is watched by the worker's io_context, which
+// stays the one loop.
 //
 //   poller.add(fd, stream);      // stream.on_events(EPOLLIN) from now on
 #pragma once
@@ -17,8 +18,8 @@ class io_context;
 
 namespace tyaprover::http {
 
-// Something that owns a registered descriptor. Counted, because an event may arrive in the same batch as the
-// one that closes it.
+// Something that owns a registered descriptor. Counted, because an event may arrive in the same
+// batch as the one that closes it.
 class Pollable {
  public:
   virtual void on_events(std::uint32_t events) = 0;

@@ -8,7 +8,10 @@
 namespace tyaprover::http {
 
 RequestBody::RequestBody(Worker& worker, Stream& stream, std::size_t buffer, std::size_t trailers)
-    : worker_(worker), stream_(stream), buffer_size_(buffer), decoder_(ChunkedDecoder::Limits{.trailers = trailers}) {}
+    : worker_(worker),
+      stream_(stream),
+      buffer_size_(buffer),
+      decoder_(ChunkedDecoder::Limits{.trailers = trailers}) {}
 
 void RequestBody::begin(Exchange& exchange, std::string_view received) {
   exchange_ = &exchange;
@@ -120,7 +123,8 @@ Task<Result<BodyPiece, BodyError>> RequestBody::read() {
       if (!buffer_) buffer_ = worker_.buffers().take(buffer_size_);
       std::size_t size = buffer_.size();
       // Not past the end of a body of known length: what follows is the next request's.
-      if (const auto left = remaining()) size = static_cast<std::size_t>(std::min<std::uint64_t>(size, *left));
+      if (const auto left = remaining())
+        size = static_cast<std::size_t>(std::min<std::uint64_t>(size, *left));
       stream_.start_read(buffer_.data(), size);
     }
     reading_ = true;
@@ -145,7 +149,8 @@ Task<Result<BodyPiece, BodyError>> RequestBody::read() {
         co_return fail(BodyError::disconnected);
     }
     if (rated && after >= window_end) {
-      const auto seconds = static_cast<std::uint64_t>((after - window_begin_) / std::chrono::seconds(1));
+      const auto seconds =
+          static_cast<std::uint64_t>((after - window_begin_) / std::chrono::seconds(1));
       if (window_bytes_ < exchange_->body_rate * seconds) co_return fail(BodyError::too_slow);
       window_begin_ = after;
       window_bytes_ = 0;

@@ -1,7 +1,8 @@
 // RequestBody: the body of the request that a server connection is serving, as a BodySource.
 //
-// Confined to its worker; a part of its ServerConnection, reset for every request. Reads first what came with
-// the head, then from the stream into a pooled buffer that it holds only while it needs one.
+// Confined to its worker; a part of its ServerConnection, reset for every request. Reads first what
+// came with the head, then from the stream into a pooled buffer that it holds only while it needs
+// one.
 //
 //   body.begin(exchange, rest_of_buffer);
 //   auto piece = co_await body.read();
@@ -44,7 +45,8 @@ class RequestBody final : public BodySource {
   // Reads and forgets at most `limit` bytes until `deadline`; true when the body is complete then.
   [[nodiscard]] Task<bool> drain(std::uint64_t limit, TimePoint deadline);
 
-  // Ends the read() that is under way, soon, with BodyError::aborted; the body can be read on afterwards.
+  // Ends the read() that is under way, soon, with BodyError::aborted; the body can be read on
+  // afterwards.
   void cancel_read() override;
 
   // Told when a read has to wait although the client awaits 100 (Continue).

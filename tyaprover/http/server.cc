@@ -28,8 +28,9 @@ class Server::Acceptor {
     wait();
   }
 
-  // A SYN that comes from now on is dropped, so its sender tries again and is then refused, instead of
-  // being accepted by the kernel and reset when the socket closes. Handshakes under way complete.
+  // A SYN that comes from now on is dropped, so its sender tries again and is then refused, instead
+  // of being accepted by the kernel and reset when the socket closes. Handshakes under way
+  // complete.
   void refuse_new() noexcept {
     static sock_filter program[] = {
         {BPF_LD | BPF_B | BPF_ABS, 0, 0, 13},      // the TCP header's flags
@@ -68,7 +69,8 @@ class Server::Acceptor {
     }
   }
 
-  // False when the machine has no descriptors or memory left: every further call would fail as well (R3.2).
+  // False when the machine has no descriptors or memory left: every further call would fail as well
+  // (R3.2).
   bool accept_all() {
     // Bounded, so that a flood of connections cannot starve those already here.
     for (int i = 0; i < 256; ++i) {
@@ -95,11 +97,17 @@ class Server::Acceptor {
 
 Server::Server(Worker& worker, Application& application, ServerOptions options,
                ServerCounters& counters)
-    : worker_(worker), application_(application), options_(options), counters_(counters), stop_timer_([this] { close_acceptors(); }) {}
+    : worker_(worker),
+      application_(application),
+      options_(options),
+      counters_(counters),
+      stop_timer_([this] { close_acceptors(); }) {}
 
 Server::~Server() = default;
 
-void Server::listen(int fd) { acceptors_.push_back(std::make_unique<Acceptor>(*this, fd)); }
+void Server::listen(int fd) {
+  acceptors_.push_back(std::make_unique<Acceptor>(*this, fd));
+}
 
 void Server::serve(int fd, const sockaddr* peer, unsigned size) {
   counters_.accepted.fetch_add(1, std::memory_order_relaxed);

@@ -53,7 +53,9 @@ ServerConnection::ServerConnection(Server& server, int fd, const PeerAddress& pe
   };
 }
 
-ServerConnection::~ServerConnection() { server_.remove(*this); }
+ServerConnection::~ServerConnection() {
+  server_.remove(*this);
+}
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> connection) {
   co_await connection->serve();
@@ -89,7 +91,8 @@ void ServerConnection::make_room() {
   if (begin_ > 0) compact();
   if (filled_ < capacity()) return;
   const std::size_t most = server_.options().head.head + kPipelined;
-  Buffer larger = worker_.buffers().take(std::min(std::max<std::size_t>(capacity() * 4, 4096), most));
+  Buffer larger =
+      worker_.buffers().take(std::min(std::max<std::size_t>(capacity() * 4, 4096), most));
   std::memcpy(larger.data(), data(), filled_);
   large_ = std::move(larger);
 }
@@ -197,7 +200,8 @@ Task<bool> ServerConnection::serve_request(Head head) {
     more = co_await send_response();
   }
   watch_client(nullptr);
-  if (e.request.body.kind != BodyKind::none) e.bytes_in -= std::min(e.bytes_in, body_.rest().size());
+  if (e.request.body.kind != BodyKind::none)
+    e.bytes_in -= std::min(e.bytes_in, body_.rest().size());
   finish_exchange();
   if (e.body_reader_done) co_await *e.body_reader_done;
 
@@ -230,8 +234,8 @@ bool ServerConnection::may_keep_alive() const noexcept {
   if (!e.request.keep_alive || e.response.close || draining_ || server_.closing()) return false;
   if (requests_ >= server_.options().requests_per_connection) return false;
   if (e.request.body.kind == BodyKind::none || body_.complete()) return true;
-  // The body is not read yet. A client that still waits for 100 may send it or not: that cannot be told
-  // apart, so the connection ends. A short rest can be drained.
+  // The body is not read yet. A client that still waits for 100 may send it or not: that cannot be
+  // told apart, so the connection ends. A short rest can be drained.
   if (invitation_owed_ || body_.error()) return false;
   const auto left = body_.remaining();
   return left && *left <= kDrainBytes;
@@ -275,7 +279,8 @@ Task<bool> ServerConnection::send_response() {
     length = response.described_length;
     if (!length && e.request.method_id == Method::head && response.status >= 200 &&
         response.status != 204 && response.status != 304) {
-      // A proxied HEAD has no body; what its length would be is said by described_length or not known.
+      // A proxied HEAD has no body; what its length would be is said by described_length or not
+      // known.
       length = response.body ? response.body->length()
                              : std::optional<std::uint64_t>(response.content.size());
       if (response.body && length == 0) length.reset();
@@ -293,8 +298,8 @@ Task<bool> ServerConnection::send_response() {
 
   Outcome outcome = Outcome::complete;
   if (bodiless || !response.body) {
-    const IoError error = co_await stream_.write(
-        e.write_timeout, head_, bodiless ? std::string_view() : response.content);
+    const IoError error = co_await stream_.write(e.write_timeout, head_,
+                                                 bodiless ? std::string_view() : response.content);
     if (error == IoError::timeout) {
       outcome = Outcome::client_timeout;
     } else if (error == IoError::closed) {
@@ -310,14 +315,15 @@ Task<bool> ServerConnection::send_response() {
   e.outcome = outcome;
 
   if (outcome != Outcome::complete) {
-    // A truncation must be visible: a chunked or counted body is visibly short, one that ends with the
-    // connection is not, unless the connection is reset (R4.19).
+    // A truncation must be visible: a chunked or counted body is visibly short, one that ends with
+    // the connection is not, unless the connection is reset (R4.19).
     if (until_close || outcome == Outcome::client_timeout) {
       stream_.close_with_reset();
     } else {
       stream_.close();
     }
-    if (outcome == Outcome::truncated && e.reason == Reason::none) e.reason = Reason::upstream_reset;
+    if (outcome == Outcome::truncated && e.reason == Reason::none)
+      e.reason = Reason::upstream_reset;
     co_return false;
   }
   if (response.status == 101 && response.tunnel) {
@@ -377,7 +383,8 @@ Task<Outcome> ServerConnection::send_body(BodySource& body, bool chunked) {
         if (trailers == nullptr) {
           tail = piece->data.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
         } else {
-          // The head went out, or goes out in this very write: its string serves the trailers no more.
+          // The head went out, or goes out in this very write: its string serves the trailers no
+          // more.
           std::string end = piece->data.empty() ? "0\r\n" : "\r\n0\r\n";
           for (const Field& field : *trailers) append_field(end, field.name, field.value);
           end += "\r\n";

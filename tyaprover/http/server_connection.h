@@ -41,12 +41,13 @@ class ServerConnection final : public ConnectionControl {
   friend class Server;
   enum class Head : std::uint8_t { parsed, refused, closed };
 
-  // Where bytes are received: a small block for the idle and the usual request, a pooled one for larger heads.
+  // Where bytes are received: a small block for the idle and the usual request, a pooled one for
+  // larger heads.
   [[nodiscard]] char* data() noexcept { return large_ ? large_.data() : small_.data(); }
-  [[nodiscard]] std::size_t capacity() const noexcept { return large_ ? large_.size() : small_.size(); }
-  [[nodiscard]] std::string_view received() noexcept {
-    return {data() + begin_, filled_ - begin_};
+  [[nodiscard]] std::size_t capacity() const noexcept {
+    return large_ ? large_.size() : small_.size();
   }
+  [[nodiscard]] std::string_view received() noexcept { return {data() + begin_, filled_ - begin_}; }
   // Moves what is unread to the front, into the small block when it fits.
   void compact();
   void make_room();
@@ -80,12 +81,12 @@ class ServerConnection final : public ConnectionControl {
   std::function<void()> gone_;
 
   Buffer large_;
-  std::size_t begin_ = 0;   // of the message being received
+  std::size_t begin_ = 0;  // of the message being received
   std::size_t filled_ = 0;
-  std::string head_;        // response head being written
+  std::string head_;  // response head being written
   std::uint64_t requests_ = 0;
   bool overloaded_;
-  bool idle_ = true;        // no byte of a request has come since the last response
+  bool idle_ = true;  // no byte of a request has come since the last response
   bool draining_ = false;
   bool invitation_owed_ = false;  // the client waits for 100 (Continue)
   bool client_gone_ = false;

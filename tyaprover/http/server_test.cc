@@ -169,8 +169,9 @@ TEST_F(ServerTest, UnreadShortBodyIsDrainedAndTheConnectionServesOn) {
 
 TEST_F(ServerTest, UnreadLongBodyClosesTheConnection) {
   Peer& peer = connect();
-  const std::string answer = ask(
-      peer, "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n", "POST /ignore\n");
+  const std::string answer =
+      ask(peer, "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n",
+          "POST /ignore\n");
   EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
   run_until([&] { return peer.ended(); });
 }
@@ -218,9 +219,9 @@ TEST_F(ServerTest, ExpectContinueIsAnsweredWhenTheBodyIsRead) {
 
 TEST_F(ServerTest, ExpectContinueOfAnIgnoredBodyClosesWithoutInviting) {
   Peer& peer = connect();
-  const std::string answer =
-      ask(peer, "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
-          "POST /ignore\n");
+  const std::string answer = ask(
+      peer, "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+      "POST /ignore\n");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
 }
@@ -237,7 +238,8 @@ TEST_F(ServerTest, Http10IsAnsweredAndClosedUnlessAskedToStay) {
   ask(closing, "GET / HTTP/1.0\r\n\r\n", "GET /\n");
   run_until([&] { return closing.ended(); });
   Peer& staying = connect();
-  const std::string answer = ask(staying, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /\n");
+  const std::string answer =
+      ask(staying, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /\n");
   EXPECT_THAT(answer, HasSubstr("Connection: keep-alive\r\n"));
   ask(staying, "GET /2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /2\n");
 }

@@ -20,8 +20,8 @@
 namespace tyaprover::http {
 namespace {
 
-// Reads that find their bytes at once before the event loop must turn: a fast peer shall not keep a worker
-// to itself.
+// Reads that find their bytes at once before the event loop must turn: a fast peer shall not keep a
+// worker to itself.
 constexpr unsigned kReadsPerTurn = 8;
 
 IoError from_errno(int error) noexcept {
@@ -94,8 +94,8 @@ struct Stream::Impl final : Pollable {
   Worker& worker;
   int fd = -1;
 
-  // Whether the kernel may have bytes, or the end, that were not read yet. Edge-triggered: set by an event,
-  // cleared by a read that took less than it could.
+  // Whether the kernel may have bytes, or the end, that were not read yet. Edge-triggered: set by
+  // an event, cleared by a read that took less than it could.
   bool readable = false;
   bool ended = false;  // the peer's end was announced: `readable` stays
   unsigned reads_this_turn = 0;
@@ -156,7 +156,8 @@ struct Stream::Impl final : Pollable {
       }
       if (n > 0) {
         read_result = {static_cast<std::size_t>(n), IoError::none};
-        // Less than there was room for: that was all there is (epoll(7)), unless an end is announced.
+        // Less than there was room for: that was all there is (epoll(7)), unless an end is
+        // announced.
         if (static_cast<std::size_t>(n) < size && !ended) readable = false;
       } else {
         read_result = {0, n == 0 ? IoError::end : IoError::reset};
@@ -227,7 +228,8 @@ struct Stream::Impl final : Pollable {
     resume(std::exchange(write_waiter, nullptr));
   }
 
-  // Sends what is left of `w`. True: it is over, for good or bad. False: the kernel takes no more now.
+  // Sends what is left of `w`. True: it is over, for good or bad. False: the kernel takes no more
+  // now.
   bool send(WriteAwaiter& w) {
     while (w.count > 0) {
       if (fd < 0) {
@@ -285,7 +287,9 @@ Stream::~Stream() {
   impl_->release();
 }
 
-void Stream::adopt(int fd) { impl_->open(fd); }
+void Stream::adopt(int fd) {
+  impl_->open(fd);
+}
 
 Stream::ConnectAwaiter Stream::connect(const Endpoint& endpoint, TimePoint deadline) {
   const int family = endpoint.address.ss_family;
@@ -316,7 +320,9 @@ Stream::ConnectAwaiter Stream::connect(const Endpoint& endpoint, TimePoint deadl
   return awaiter;
 }
 
-bool Stream::ConnectAwaiter::await_ready() const noexcept { return result != IoError::timeout; }
+bool Stream::ConnectAwaiter::await_ready() const noexcept {
+  return result != IoError::timeout;
+}
 
 void Stream::ConnectAwaiter::await_suspend(std::coroutine_handle<> h) {
   impl->connector = this;
@@ -324,11 +330,17 @@ void Stream::ConnectAwaiter::await_suspend(std::coroutine_handle<> h) {
   impl->worker.timers().set(impl->write_timer, deadline);
 }
 
-IoError Stream::ConnectAwaiter::await_resume() const noexcept { return result; }
+IoError Stream::ConnectAwaiter::await_resume() const noexcept {
+  return result;
+}
 
-bool Stream::is_open() const noexcept { return impl_->fd >= 0; }
+bool Stream::is_open() const noexcept {
+  return impl_->fd >= 0;
+}
 
-int Stream::fd() const noexcept { return impl_->fd; }
+int Stream::fd() const noexcept {
+  return impl_->fd;
+}
 
 void Stream::start_read(char* data, std::size_t size) {
   assert(!impl_->read_standing && size > 0);
@@ -339,21 +351,31 @@ void Stream::start_read(char* data, std::size_t size) {
   impl_->start_read();
 }
 
-bool Stream::read_standing() const noexcept { return impl_->read_standing; }
-bool Stream::read_ready() const noexcept { return impl_->read_standing && impl_->read_ready; }
-void Stream::on_read_ready(std::function<void(IoError)> f) { impl_->set_watch(std::move(f)); }
+bool Stream::read_standing() const noexcept {
+  return impl_->read_standing;
+}
+bool Stream::read_ready() const noexcept {
+  return impl_->read_standing && impl_->read_ready;
+}
+void Stream::on_read_ready(std::function<void(IoError)> f) {
+  impl_->set_watch(std::move(f));
+}
 void Stream::set_read_deadline(TimePoint deadline) {
   if (impl_->reader != nullptr) impl_->worker.timers().set(impl_->read_timer, deadline);
 }
 
-Stream::ReadAwaiter Stream::wait_read(TimePoint deadline) { return {impl_, deadline}; }
+Stream::ReadAwaiter Stream::wait_read(TimePoint deadline) {
+  return {impl_, deadline};
+}
 
 Stream::ReadAwaiter Stream::read(char* data, std::size_t size, TimePoint deadline) {
   start_read(data, size);
   return {impl_, deadline};
 }
 
-bool Stream::ReadAwaiter::await_ready() const noexcept { return impl->read_ready; }
+bool Stream::ReadAwaiter::await_ready() const noexcept {
+  return impl->read_ready;
+}
 
 void Stream::ReadAwaiter::await_suspend(std::coroutine_handle<> h) {
   assert(impl->read_standing && impl->reader == nullptr);
@@ -380,7 +402,9 @@ Stream::WriteAwaiter Stream::write(Nanos stall, std::string_view a, std::string_
   return awaiter;
 }
 
-bool Stream::WriteAwaiter::await_ready() { return impl->send(*this); }
+bool Stream::WriteAwaiter::await_ready() {
+  return impl->send(*this);
+}
 
 void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> h) {
   assert(impl->writer == nullptr);
@@ -389,13 +413,17 @@ void Stream::WriteAwaiter::await_suspend(std::coroutine_handle<> h) {
   impl->worker.timers().set(impl->write_timer, impl->worker.now() + stall);
 }
 
-std::uint64_t Stream::bytes_written() const noexcept { return impl_->bytes_written; }
+std::uint64_t Stream::bytes_written() const noexcept {
+  return impl_->bytes_written;
+}
 
 void Stream::shutdown_send() noexcept {
   if (impl_->fd >= 0) ::shutdown(impl_->fd, SHUT_WR);
 }
 
-void Stream::close() noexcept { impl_->close(); }
+void Stream::close() noexcept {
+  impl_->close();
+}
 
 void Stream::close_with_reset() noexcept {
   if (impl_->fd >= 0) {

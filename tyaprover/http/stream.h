@@ -1,11 +1,11 @@
 // Stream: one connected socket (TCP or unix) on one worker, with deadlines.
 //
-// Confined to its worker. Owns the descriptor. At most one read and one write are under way at a time, each
-// awaited by at most one coroutine; close() ends both waits. A Stream must not be destroyed while a coroutine
-// waits on it: close it, let the waits end, then destroy it.
+// Confined to its worker. Owns the descriptor. At most one read and one write are under way at a
+// time, each awaited by at most one coroutine; close() ends both waits. A Stream must not be
+// destroyed while a coroutine waits on it: close it, let the waits end, then destroy it.
 //
-// Reading is two steps, so that a read can stand while nobody waits for it: it notices an idle peer's close,
-// and it is already there when the next message comes.
+// Reading is two steps, so that a read can stand while nobody waits for it: it notices an idle
+// peer's close, and it is already there when the next message comes.
 //
 //   const IoResult r = co_await stream.read(buffer, sizeof buffer, worker.now() + 10s);
 //   if (r.error != IoError::none) co_return;
@@ -73,28 +73,29 @@ class Stream {
   [[nodiscard]] bool is_open() const noexcept;
   [[nodiscard]] int fd() const noexcept;
 
-  // Begins a read into `data`, which must stay valid until its result was taken or the stream closed.
-  // REQUIRES: no read stands.
+  // Begins a read into `data`, which must stay valid until its result was taken or the stream
+  // closed. REQUIRES: no read stands.
   void start_read(char* data, std::size_t size);
   // A read was started and its result not taken.
   [[nodiscard]] bool read_standing() const noexcept;
   // wait_read() would not wait.
   [[nodiscard]] bool read_ready() const noexcept;
-  // Called once, from the loop, when the standing read has ended while no coroutine waits for it, with how it
-  // ended; null: not any more. Not called when the stream is closed from this side.
+  // Called once, from the loop, when the standing read has ended while no coroutine waits for it,
+  // with how it ended; null: not any more. Not called when the stream is closed from this side.
   void on_read_ready(std::function<void(IoError)> f);
   // Moves the deadline of the wait_read() that is under way; without one, nothing.
   void set_read_deadline(TimePoint deadline);
 
   struct ReadAwaiter;
-  // Takes the standing read's result. After IoError::timeout the read still stands. Result: IoResult.
+  // Takes the standing read's result. After IoError::timeout the read still stands. Result:
+  // IoResult.
   [[nodiscard]] ReadAwaiter wait_read(TimePoint deadline);
   [[nodiscard]] ReadAwaiter read(char* data, std::size_t size, TimePoint deadline);
 
   struct WriteAwaiter;
   static constexpr std::size_t kMaxParts = 4;
-  // Writes all parts, gathered into as few system calls as the kernel takes. `stall`: how long the peer
-  // may accept no byte. Parts must stay valid until then. Result: IoError.
+  // Writes all parts, gathered into as few system calls as the kernel takes. `stall`: how long the
+  // peer may accept no byte. Parts must stay valid until then. Result: IoError.
   [[nodiscard]] WriteAwaiter write(Nanos stall, std::string_view a, std::string_view b = {},
                                    std::string_view c = {}, std::string_view d = {});
 

@@ -21,8 +21,8 @@ constexpr bool kKeepFrames = true;
 #endif
 
 constexpr std::size_t kClassBytes = 64;
-constexpr std::size_t kClasses = 64;       // frames up to 4 KiB
-constexpr unsigned kKeptPerClass = 256;    // bounds what a burst leaves behind
+constexpr std::size_t kClasses = 64;     // frames up to 4 KiB
+constexpr unsigned kKeptPerClass = 256;  // bounds what a burst leaves behind
 
 // Free frames of this thread by size class, linked through their first word.
 struct FrameCache {
@@ -47,7 +47,9 @@ struct FrameCache {
 
 thread_local FrameCache frame_cache;
 
-std::size_t class_of(std::size_t size) noexcept { return (size - 1) / kClassBytes; }
+std::size_t class_of(std::size_t size) noexcept {
+  return (size - 1) / kClassBytes;
+}
 
 }  // namespace
 
@@ -89,11 +91,15 @@ void Detached::promise_type::fail() noexcept {
 
 namespace {
 
-Detached run_detached(Task<void> task) { co_await task; }
+Detached run_detached(Task<void> task) {
+  co_await task;
+}
 
 }  // namespace
 }  // namespace detail
 
-void spawn(Task<void> task) { resume(detail::run_detached(std::move(task)).handle); }
+void spawn(Task<void> task) {
+  resume(detail::run_detached(std::move(task)).handle);
+}
 
 }  // namespace tyaprover::http

@@ -1,14 +1,16 @@
 // Task<T>: a lazy coroutine, awaited once, that runs on the worker that awaits it.
 //
-// Not thread-safe: a task and everything it awaits stay on one thread. A Task owns its frame; destroying a
-// task that has not finished destroys the frame, so whoever holds one decides how long it may live.
+// Not thread-safe: a task and everything it awaits stay on one thread. A Task owns its frame;
+// destroying a task that has not finished destroys the frame, so whoever holds one decides how long
+// it may live.
 //
-// Why not asio::awaitable: every connection here is a handful of nested calls that mostly finish without
-// waiting. These frames come from a per-thread free list, completion is one indirect call, and .cc files that
-// only await need not compile Asio.
+// Why not asio::awaitable: every connection here is a handful of nested calls that mostly finish
+// without waiting. These frames come from a per-thread free list, completion is one indirect call,
+// and .cc files that only await need not compile Asio.
 //
 //   Task<int> twice(Task<int> t) { co_return 2 * co_await std::move(t); }
-//   spawn(serve(connection));                  // detached; an escaped exception ends the process (R9.4)
+//   spawn(serve(connection));                  // detached; an escaped exception ends the process
+//   (R9.4)
 #pragma once
 
 #include <coroutine>
@@ -30,9 +32,9 @@ namespace detail {
 void* allocate_frame(std::size_t size);
 void free_frame(void* frame, std::size_t size) noexcept;
 
-// The coroutine that the innermost resume() loop of this thread runs next. Coroutines never resume each
-// other directly: they leave the handle here and suspend, so the stack does not grow with the number of
-// calls made, at any optimisation level.
+// The coroutine that the innermost resume() loop of this thread runs next. Coroutines never resume
+// each other directly: they leave the handle here and suspend, so the stack does not grow with the
+// number of calls made, at any optimisation level.
 inline thread_local std::coroutine_handle<> next_coroutine;
 
 struct FrameAllocated {

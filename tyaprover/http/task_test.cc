@@ -10,7 +10,9 @@
 namespace tyaprover::http {
 namespace {
 
-Task<int> number(int n) { co_return n; }
+Task<int> number(int n) {
+  co_return n;
+}
 
 Task<int> sum(int n) {
   int total = 0;

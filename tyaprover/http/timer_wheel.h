@@ -1,9 +1,9 @@
 // TimerWheel: the timeouts of one worker's connections, cheap to move.
 //
 // Confined to one worker. A Timer is embedded in its owner and removes itself when destroyed.
-// Deadlines are met up to one tick (10 ms) late, never early. Setting a timer that is already in the wheel to
-// a later time only writes one number: the wheel looks again when the old time comes. A connection that moves
-// its deadline for every request therefore costs nothing per request.
+// Deadlines are met up to one tick (10 ms) late, never early. Setting a timer that is already in
+// the wheel to a later time only writes one number: the wheel looks again when the old time comes.
+// A connection that moves its deadline for every request therefore costs nothing per request.
 //
 //   Timer timer([&] { stream.close(); });
 //   wheel.set(timer, worker.now() + 10s);
@@ -55,7 +55,8 @@ class TimerWheel {
 
   // Fires `timer` once at `when`; TimePoint::max() cancels.
   void set(Timer& timer, TimePoint when);
-  // Fires what is due and arms for what is next. Timers may set, cancel and destroy timers while they fire.
+  // Fires what is due and arms for what is next. Timers may set, cancel and destroy timers while
+  // they fire.
   void run(TimePoint now);
 
  private:
@@ -69,9 +70,9 @@ class TimerWheel {
 
   std::function<void(TimePoint)> arm_;
   TimePoint start_;
-  std::uint64_t current_ = 0;                  // every slot up to this tick has been run
+  std::uint64_t current_ = 0;  // every slot up to this tick has been run
   std::uint64_t armed_tick_ = UINT64_MAX;
-  std::array<Timer*, kSlots> slots_{};         // heads of doubly linked lists
+  std::array<Timer*, kSlots> slots_{};             // heads of doubly linked lists
   std::array<std::uint64_t, kSlots / 64> used_{};  // a bit per slot that may hold a timer
 };
 

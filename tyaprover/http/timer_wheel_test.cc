@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 
 class TimerWheelTest : public testing::Test {
  protected:
-  // Turns the clock to each moment the wheel asked for, up to `by` from now, like an event loop would.
+  // Turns the clock to each moment the wheel asked for, up to `by` from now, like an event loop
+  // would.
   void pass(Nanos by) {
     const TimePoint end = clock_.now() + by;
     while (armed_ && *armed_ <= end) {
@@ -35,7 +36,8 @@ class TimerWheelTest : public testing::Test {
 };
 
 TEST_F(TimerWheelTest, FiresOnceNeverEarlyAndAtMostOneTickLate) {
-  for (const Nanos delay : {0ns, 1ns, 5'000'000ns, Nanos(10ms), Nanos(123ms), Nanos(10'235ms), Nanos(60s)}) {
+  for (const Nanos delay :
+       {0ns, 1ns, 5'000'000ns, Nanos(10ms), Nanos(123ms), Nanos(10'235ms), Nanos(60s)}) {
     const TimePoint due = clock_.now() + delay;
     std::vector<TimePoint> fired;
     Timer timer([&] { fired.push_back(clock_.now()); });

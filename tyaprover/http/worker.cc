@@ -11,7 +11,8 @@ namespace tyaprover::http {
 
 using namespace std::chrono_literals;
 
-// Concurrency hint 1: one thread runs the loop. Asio keeps its locks, because post() comes from outside.
+// Concurrency hint 1: one thread runs the loop. Asio keeps its locks, because post() comes from
+// outside.
 struct Worker::Loop {
   boost::asio::io_context context{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
@@ -22,7 +23,8 @@ struct Worker::Loop {
       wheel_timer{context};
 };
 
-// A timer that asks every 100 ms how late it is: the delay every other event of this worker has, too.
+// A timer that asks every 100 ms how late it is: the delay every other event of this worker has,
+// too.
 class Worker::Heartbeat {
  public:
   static constexpr Nanos kPeriod = 100ms;
@@ -68,7 +70,9 @@ Worker::~Worker() {
   loop_.reset();
 }
 
-boost::asio::io_context& Worker::context() noexcept { return loop_->context; }
+boost::asio::io_context& Worker::context() noexcept {
+  return loop_->context;
+}
 
 std::string_view Worker::date() {
   const auto now = std::chrono::system_clock::now();
@@ -80,10 +84,16 @@ std::string_view Worker::date() {
   return {date_, sizeof date_};
 }
 
-void Worker::run() { loop_->context.run(); }
+void Worker::run() {
+  loop_->context.run();
+}
 
-void Worker::stop() { loop_->context.stop(); }
+void Worker::stop() {
+  loop_->context.stop();
+}
 
-void Worker::post(std::function<void()> f) { boost::asio::post(loop_->context, std::move(f)); }
+void Worker::post(std::function<void()> f) {
+  boost::asio::post(loop_->context, std::move(f));
+}
 
 }  // namespace tyaprover::http

@@ -1,7 +1,7 @@
 // Worker: one thread's event loop, timers and clock.
 //
-// Everything a connection uses belongs to one worker and is touched on its thread only; post() is the one
-// door from outside. Owns its io_context; destroys what is left on it in its destructor.
+// Everything a connection uses belongs to one worker and is touched on its thread only; post() is
+// the one door from outside. Owns its io_context; destroys what is left on it in its destructor.
 //
 //   Worker worker(0);
 //   worker.post([&] { spawn(serve(worker)); });
