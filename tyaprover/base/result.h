@@ -33,14 +33,17 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = E;
 
+  // Implicit on purpose: `return value;` and `return err(error);` are how a Result is made.
+  // NOLINTBEGIN(google-explicit-constructor, bugprone-forwarding-reference-overload)
   template <class U = T>
   requires(std::is_constructible_v<T, U&&> &&
            !std::is_same_v<std::remove_cvref_t<U>, Result>) constexpr Result(U&& value)
-      : data_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
+      : data_(std::in_place_index<0>, std::forward<U>(value)) {}
 
   template <class G>
   requires std::is_constructible_v<E, G&&>
-  constexpr Result(Err<G> e) : data_(std::in_place_index<1>, std::move(e.error)) {}  // NOLINT
+  constexpr Result(Err<G> e) : data_(std::in_place_index<1>, std::move(e.error)) {}
+  // NOLINTEND(google-explicit-constructor, bugprone-forwarding-reference-overload)
 
   [[nodiscard]] constexpr bool has_value() const noexcept { return data_.index() == 0; }
   constexpr explicit operator bool() const noexcept { return has_value(); }

@@ -76,8 +76,7 @@ void WorkerUpstream::update(const TargetList& targets) {
     if (same != targets_.end()) {
       updated.push_back(std::move(*same));
     } else {
-      updated.push_back(std::unique_ptr<WorkerTarget>(
-          new WorkerTarget{target, http::ConnectionPool(worker_, options_), {}}));
+      updated.push_back(std::make_unique<WorkerTarget>(target, worker_, options_));
     }
   }
   for (auto& gone : targets_) {

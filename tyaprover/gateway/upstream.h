@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tyaprover/gateway/config.h"
@@ -36,6 +37,10 @@ using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
 [[nodiscard]] TargetList resolve_target(const Target& target, std::string& problem);
 
 struct WorkerTarget {
+  WorkerTarget(std::shared_ptr<const UpstreamTarget> t, http::Worker& worker,
+               const http::ClientOptions& options)
+      : target(std::move(t)), pool(worker, options) {}
+
   std::shared_ptr<const UpstreamTarget> target;
   http::ConnectionPool pool;
   // Passed over until then, when another target is there: its last connect failed.

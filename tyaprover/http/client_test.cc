@@ -56,6 +56,7 @@ class ClientTest : public LoopFixture {
   }
   void release() { std::exchange(connection_, nullptr)->release(); }
 
+ protected:
   ConnectionPool pool_{worker_, {.body_idle = 40ms, .max_idle = 2}};
   ClientConnection* connection_ = nullptr;
   std::optional<Peer> peer_;

@@ -65,7 +65,7 @@ TEST(BufferPool, MovedBufferIsReturnedOnce) {
   BufferPool pool;
   Buffer a = pool.take(4096);
   Buffer b = std::move(a);
-  EXPECT_FALSE(a);
+  EXPECT_FALSE(a);  // NOLINT(bugprone-use-after-move): that it is empty is the test
   EXPECT_TRUE(b);
   b = Buffer();
   const Buffer c = pool.take(4096);

@@ -22,15 +22,13 @@ namespace tyaprover::http {
 // batch as the one that closes it.
 class Pollable {
  public:
+  virtual ~Pollable() = default;
   virtual void on_events(std::uint32_t events) = 0;
 
   void retain() noexcept { ++references_; }
   void release() noexcept {
     if (--references_ == 0) delete this;
   }
-
- protected:
-  virtual ~Pollable() = default;
 
  private:
   unsigned references_ = 1;

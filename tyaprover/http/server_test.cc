@@ -70,7 +70,7 @@ class EchoApp final : public Application {
 };
 
 class ServerTest : public LoopFixture {
- protected:
+ public:
   ~ServerTest() override {
     peers_.clear();
     if (server_) {
@@ -79,6 +79,7 @@ class ServerTest : public LoopFixture {
     }
   }
 
+ protected:
   Peer& connect(ServerOptions options = {}) {
     if (!server_) {
       server_ = std::make_unique<Server>(worker_, app_, options, counters_);

@@ -31,6 +31,7 @@ class StreamTest : public LoopFixture {
     out = co_await stream_.write(stall, text);
   }
 
+ protected:
   Stream stream_{worker_};
   std::optional<Peer> peer_;
   char buffer_[1024];
