@@ -32,7 +32,7 @@ int report_errors(const std::string& file, const std::vector<ConfigError>& error
     surroundings.out << text << '\n';
   } else {
     print_errors(errors, surroundings);
-    surroundings.err << file << ": " << counted(errors.size(), "error") << '\n';
+    if (errors.size() > 1) surroundings.err << file << ": " << errors.size() << " errors\n";
   }
   return kWrong;
 }

@@ -139,7 +139,8 @@ class Loader {
       if (included_at.source != nullptr) {
         add(included_at, "the file " + in_quotes(path) + " " + text.error());
       } else {
-        add_from(path, "the file " + text.error(), "name an existing file with -c");
+        // One line, hint included (R1.3): there is no source line to show.
+        add_from(path, "the file " + text.error() + "; name a readable file with -c", "");
       }
       return nullptr;
     }

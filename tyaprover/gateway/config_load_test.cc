@@ -186,7 +186,7 @@ TEST_F(ConfigLoad, MissingFilesSayWhatToDo) {
   const auto loaded = load_without_file();
   ASSERT_FALSE(loaded);
   EXPECT_EQ(errors_as_text(loaded.error()),
-            "nowhere.yaml: the file does not exist\nhint: name an existing file with -c\n");
+            "nowhere.yaml: the file does not exist; name a readable file with -c\n");
 }
 
 TEST_F(ConfigLoad, AtMostAHundredErrorsAreListed) {

@@ -175,11 +175,11 @@ CheckResult check_loops(const std::vector<std::unique_ptr<Unit>>& units) {
 
 class Gateway {
  public:
-  Gateway(LoadedConfig loaded, const RunOptions& options)
-      : config_(std::move(loaded.config)), options_(options) {}
+  // `signals` are blocked already.
+  Gateway(LoadedConfig loaded, const RunOptions& options, const sigset_t& signals)
+      : config_(std::move(loaded.config)), options_(options), signals_(signals) {}
 
   int run() {
-    block_signals();
     const std::size_t descriptors = raise_descriptor_limit();
     const unsigned workers = config_.workers > 0 ? config_.workers : allowed_cpus();
     if (options_.demo) start_demo();
@@ -237,13 +237,6 @@ class Gateway {
   }
 
  private:
-  void block_signals() {
-    ::sigemptyset(&signals_);
-    for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) ::sigaddset(&signals_, signal);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
-  }
-
   void start_demo() {
     demo_.emplace();
     auto sockets = http::listen_tcp("127.0.0.1", 0, 1);
@@ -401,7 +394,7 @@ class Gateway {
 
   Config config_;
   const RunOptions options_;
-  sigset_t signals_{};
+  const sigset_t signals_;
   GracefulShutdown shutdown_;
   std::optional<filters::AccessLogWriter> log_writer_;
   UpstreamCheck upstream_check_{config_};
@@ -415,7 +408,14 @@ class Gateway {
 }  // namespace
 
 int run_gateway(LoadedConfig loaded, const RunOptions& options) {
-  return std::make_unique<Gateway>(std::move(loaded), options)->run();
+  // Before any thread is there, the members' own included: a thread that does not block a signal
+  // may be the one that gets it, and then it ends the process.
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return std::make_unique<Gateway>(std::move(loaded), options, signals)->run();
 }
 
 }  // namespace tyaprover::gateway
