@@ -16,9 +16,7 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::Each;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
 std::string request(std::string_view target, std::string_view field_lines = "",

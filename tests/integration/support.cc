@@ -890,7 +890,7 @@ BlackHole::BlackHole() : listener_(Socket::listen_tcp(0)), port_(listener_.local
   const sockaddr_in to = loopback(port_);
   for (int i = 0; i < 4; ++i) {
     Socket filler(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    ::connect(filler.descriptor(), reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+    (void)::connect(filler.descriptor(), reinterpret_cast<const sockaddr*>(&to), sizeof(to));
     poll_one(filler.descriptor(), POLLOUT, 50ms);
     fillers_.push_back(std::move(filler));
   }
