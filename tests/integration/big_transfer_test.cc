@@ -143,7 +143,7 @@ class PatternUpstream {
                 kTransfer, &sent);
             return;
           }
-          (void)wait_until([this] { return reads.load(); }, 60s);
+          static_cast<void>(wait_until([this] { return reads.load(); }, 60s));
           PatternReader reader;
           while (reader.received() < kTransfer && reader.good()) {
             const auto bytes = exchange.receive();

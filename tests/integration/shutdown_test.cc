@@ -29,7 +29,7 @@ class Gate {
           exchange.read_body();
           if (exchange.request.target() == "/wait") {
             ++waiting_;
-            (void)wait_until([this] { return open_.load(); }, 60s);
+            static_cast<void>(wait_until([this] { return open_.load(); }, 60s));
           }
           exchange.send(ok("answered"));
         }) {}
