@@ -206,11 +206,14 @@ class AccessLogTest : public ExchangeTest {
     writer_ = std::make_unique<AccessLogWriter>(
         AccessLogWriterOptions{.output = (folder_ / "log").string()});
   }
+
+ public:
   ~AccessLogTest() override {
     writer_.reset();
     std::filesystem::remove_all(folder_);
   }
 
+ protected:
   // The number of lines that requests with these statuses give.
   std::size_t lines(std::initializer_list<int> statuses, AccessLog::Random random = &random_u64) {
     AccessLogWriter::Ring& ring = writer_->add_ring(options.buffer);

@@ -27,11 +27,14 @@ class AccessLogWriterTest : public ::testing::Test {
     std::string pattern = (fs::temp_directory_path() / "access_log_XXXXXX").string();
     folder_ = ::mkdtemp(pattern.data());
   }
+
+ public:
   ~AccessLogWriterTest() override {
     writer_.reset();
     fs::remove_all(folder_);
   }
 
+ protected:
   [[nodiscard]] fs::path path(std::string_view name = "access.log") const { return folder_ / name; }
   void open(const fs::path& output) {
     writer_ = std::make_unique<AccessLogWriter>(AccessLogWriterOptions{

@@ -184,7 +184,7 @@ void CompressedBody::encode(std::string_view input, Flush flush) {
 // True when there was a piece, an end or an error at hand.
 bool CompressedBody::take_input() {
   if (fetched_) {
-    const Result<BodyPiece, BodyError> piece = std::move(*fetched_);
+    const Result<BodyPiece, BodyError> piece = *fetched_;
     fetched_.reset();
     accept(piece);
     return true;
