@@ -1,6 +1,8 @@
 // Limits and timeouts (section 5 of the specification): each row that can be shown within two
 // seconds by configuring a small value. Not here: "below 250 B/s averaged over 20 s" needs 20 s of
 // traffic.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -103,6 +105,7 @@ TEST(Limits, OfTheRequestBodyPerApp) {
     std::size_t size;
     int status;
   };
+  int number = 0;
   for (const auto& [path, size, status] : std::vector<Case>{{"/", 1024, 200},
                                                             {"/", 1025, 413},
                                                             {"/", 1'000'000, 413},
@@ -112,25 +115,27 @@ TEST(Limits, OfTheRequestBodyPerApp) {
     const std::string body(size, 'b');
     char hex[32];
     std::snprintf(hex, sizeof(hex), "%zx", size);
-    const std::string start = "POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n";
-    const std::vector<std::string> forms = {
-        start + "Content-Length: " + std::to_string(size) + "\r\n\r\n" + body,
-        start + "Transfer-Encoding: chunked\r\n\r\n" + hex + "\r\n" + body + "\r\n0\r\n\r\n"};
-    for (const auto& form : forms) {
-      SCOPED_TRACE(escaped(form.substr(0, 80)));
-      const std::size_t before = upstream.request_count();
-      const Response response = fetch(gateway.port(), form);
+    const std::vector<std::string> framings = {
+        "Content-Length: " + std::to_string(size) + "\r\n\r\n" + body,
+        "Transfer-Encoding: chunked\r\n\r\n" + std::string(hex) + "\r\n" + body + "\r\n0\r\n\r\n"};
+    for (const auto& framing : framings) {
+      // A chunked request that grows too large has begun upstream by then, and is cut off there:
+      // the upstream may notice it at any time. So each request has a target of its own to be
+      // counted by.
+      const std::string target = std::string(path) + "?" + std::to_string(++number);
+      SCOPED_TRACE(target + " " + escaped(framing.substr(0, 40)));
+      const Response response =
+          fetch(gateway.port(), "POST " + target + " HTTP/1.1\r\nHost: a\r\n" + framing);
       EXPECT_EQ(response.status, status);
       if (status == 413) {
         EXPECT_EQ(response.reason(), "body_too_large");
       }
-      if (status == 200) {
-        EXPECT_EQ(upstream.request_count(), before + 1);
-      }
+      const auto requests = upstream.requests();
+      const auto complete = std::count_if(requests.begin(), requests.end(), [&](const auto& r) {
+        return r.complete && r.target() == target;
+      });
+      EXPECT_EQ(complete, status == 200 ? 1 : 0);
     }
-  }
-  for (const auto& request : upstream.requests()) {
-    EXPECT_TRUE(request.complete || request.target() != "/free");
   }
 }
 
