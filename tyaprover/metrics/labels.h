@@ -1,0 +1,58 @@
+// Label names and values: what is allowed, and how they are written on a page.
+//
+// Pure functions, thread-safe.
+//
+//   if (auto problem = label_name_problem("le", Kind::histogram)) …
+//   append_label(text, "path", "a\"b");   // path="a\"b"
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace tyaprover::metrics {
+
+// The type of a family of metrics, as the expositions know it.
+enum class Kind { counter, gauge, histogram, summary, info, state_set };
+[[nodiscard]] std::string_view to_string(Kind kind) noexcept;
+
+// A label and its value. Views: the caller keeps the text.
+using Label = std::pair<std::string_view, std::string_view>;
+
+namespace detail {
+
+// Why a text is no metric name ([a-zA-Z_:][a-zA-Z0-9_:]*), or nothing.
+[[nodiscard]] std::optional<std::string> metric_name_problem(std::string_view name);
+
+// Why a text is no label name of a family of this kind ([a-zA-Z_][a-zA-Z0-9_]*, no leading `__`;
+// `le` belongs to histograms and `quantile` to summaries), or nothing.
+[[nodiscard]] std::optional<std::string> label_name_problem(std::string_view name, Kind kind);
+
+// Whether a value can stand on a page as it is: valid UTF-8 without `\`, `"` and line feed.
+[[nodiscard]] bool is_plain(std::string_view value) noexcept;
+[[nodiscard]] bool is_utf8(std::string_view value) noexcept;
+
+// Invalid bytes replaced by U+FFFD, one for each maximal subpart (Unicode 15 §3.9).
+[[nodiscard]] std::string repaired(std::string_view text);
+
+// Appends name="value", preceded by a comma unless `text` is empty. The value is repaired, and `\`,
+// `"` and line feed in it are escaped.
+void append_label(std::string& text, std::string_view name, std::string_view value);
+
+// Appends a label as it is, each part after its length in 4 bytes.
+void append_raw_label(std::string& out, std::string_view name, std::string_view value);
+// Takes the next label off the front of such a text. REQUIRES: it is not empty.
+[[nodiscard]] Label take_raw_label(std::string_view& raw) noexcept;
+
+// Why these cannot be the upper bounds of buckets (they ascend, and none is NaN or +Inf, which is
+// always there), or nothing.
+[[nodiscard]] std::optional<std::string> bounds_problem(std::span<const double> bounds);
+
+// Appends the text of a HELP line: repaired, with `\` and line feed escaped and, for OpenMetrics,
+// `"` too.
+void append_help(std::string& text, std::string_view help, bool escape_quotes);
+
+}  // namespace detail
+}  // namespace tyaprover::metrics
