@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/request_timeout.h"
 #include "tyaprover/filters/security_headers.h"
 
@@ -13,6 +14,7 @@ struct RouteSettings {
   SecurityHeadersOptions security_headers;
   CompressionOptions compression;
   RequestTimeoutOptions request_timeout;
+  MetricsOptions metrics;
   bool operator==(const RouteSettings&) const = default;
 };
 

@@ -29,7 +29,9 @@ std::string hosts_of(const AppConfig& app) {
 }
 
 std::vector<std::string> filters_on(const Config& config) {
-  std::vector<std::string> on = {"request-id"};
+  std::vector<std::string> on;
+  if (config.app_metrics.enabled) on.emplace_back("metrics");
+  on.emplace_back("request-id");
   if (config.security_headers.enabled) on.emplace_back("security-headers");
   if (config.compression.enabled) on.emplace_back("compression");
   if (config.access_log.enabled) on.emplace_back("access-log");
@@ -38,9 +40,12 @@ std::vector<std::string> filters_on(const Config& config) {
 }
 
 std::vector<std::string> own_paths(const Config& config) {
-  const std::string& health = config.endpoints.health;
-  if (health.empty()) return {};
-  return {health, health + "/live", health + "/ready"};
+  std::vector<std::string> paths;
+  if (!config.endpoints.metrics.empty()) paths.push_back(config.endpoints.metrics);
+  if (const std::string& health = config.endpoints.health; !health.empty()) {
+    paths.insert(paths.end(), {health, health + "/live", health + "/ready"});
+  }
+  return paths;
 }
 
 std::string_view environment_name(const Config& config) {

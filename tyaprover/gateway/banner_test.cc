@@ -37,6 +37,7 @@ TEST(Banner, JsonIsOneLineAndSaysTheSame) {
   Config config = two_apps();
   config.compression.enabled = false;
   config.endpoints.health = "";
+  config.endpoints.metrics = "";
   const std::string line = banner_json(config, {"127.0.0.1:3000"}, 1);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const auto json = nlohmann::json::parse(line);

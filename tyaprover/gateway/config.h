@@ -19,6 +19,7 @@
 #include "tyaprover/base/clock.h"
 #include "tyaprover/filters/access_log.h"
 #include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/security_headers.h"
 
 namespace tyaprover::gateway {
@@ -89,7 +90,22 @@ struct AppConfig {
   std::uint64_t body_limit = 100ull * 1024 * 1024;
   CompressionConfig compression;
   SecurityHeadersConfig security_headers;
+  filters::MetricsOptions metrics;
   bool operator==(const AppConfig&) const = default;
+};
+
+// Of metrics and their page. What each app may change is filters::MetricsOptions.
+struct MetricsConfig {
+  metrics::Naming naming = metrics::Naming::both;
+  // Ways to be let in to the page: "loopback", "key". None: the key where it is asked for at all.
+  std::vector<std::string> access;
+  std::string api_key;               // secret: never printed
+  std::vector<std::string> exclude;  // paths that are not measured; the gateway's own never are
+  bool native_histograms = true;
+  bool status_classes = false;
+  std::uint64_t max_series = 2000;  // per family
+  std::uint64_t expire_after = 0;   // scrapes without a change; 0 = never
+  bool operator==(const MetricsConfig&) const = default;
 };
 
 // The paths the gateway answers itself; empty = off.
@@ -128,14 +144,15 @@ struct Config {
   CompressionConfig compression;
   SecurityHeadersConfig security_headers;
   AccessLogConfig access_log;
+  filters::MetricsOptions app_metrics;  // default of every app
+  MetricsConfig metrics;
   ShutdownConfig shutdown;
-  // Read now, used by the metrics, tracing and cache parts as they land.
+  // Read now, used by the tracing and cache parts as they land.
   std::optional<double> trace_sample_rate;
   std::string trace_exporter_endpoint;
   std::optional<std::uint64_t> cache_max_entries;
   std::optional<std::uint64_t> cache_max_bytes;
   std::optional<Nanos> cache_ttl;
-  std::string metrics_api_key;  // secret: never printed
   bool operator==(const Config&) const = default;
 };
 

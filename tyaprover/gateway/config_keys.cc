@@ -27,6 +27,10 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, Limits>) return view.config.limits;
   if constexpr (std::is_same_v<Section, AccessLogConfig>) return view.config.access_log;
   if constexpr (std::is_same_v<Section, ShutdownConfig>) return view.config.shutdown;
+  if constexpr (std::is_same_v<Section, MetricsConfig>) return view.config.metrics;
+  if constexpr (std::is_same_v<Section, filters::MetricsOptions>) {
+    return of_app_or_gateway(&AppConfig::metrics, &Config::app_metrics);
+  }
   if constexpr (std::is_same_v<Section, Timeouts>) {
     return of_app_or_gateway(&AppConfig::timeouts, &Config::timeouts);
   }
@@ -85,6 +89,8 @@ constexpr ConfigKey kKeys[] = {
     {"forwarded_header", kTop, KeyType::boolean, kField<&Config::forwarded_header>,
      "Also send Forwarded (RFC 7239) upstream"},
 
+    {"endpoints.metrics", kTop, KeyType::endpoint, kField<&Endpoints::metrics>,
+     "Path of the metrics page", 0, 0, "off"},
     {"endpoints.health", kTop, KeyType::endpoint, kField<&Endpoints::health>,
      "Path of the health checks, with /live and /ready below it", 0, 0, "off"},
 
@@ -178,6 +184,26 @@ constexpr ConfigKey kKeys[] = {
     {"access_log.buffer", kTop, KeyType::size, kField<&AccessLogConfig::buffer>,
      "Lines waiting to be written, per worker; beyond: dropped and counted", 64 * kKiB, kGiB},
 
+    {"metrics.enabled", kBoth, KeyType::boolean, kField<&filters::MetricsOptions::enabled>,
+     "Measure requests"},
+    {"metrics.naming", kTop, KeyType::choice, kField<&MetricsConfig::naming>,
+     "Names on the page where two conventions differ: `…_ms` (seed), `…_seconds` (prometheus) or both"},
+    {"metrics.api_key", kTop, KeyType::secret, kField<&MetricsConfig::api_key>,
+     "Key that the metrics page asks for, in x-api-key; in production only, unless metrics.access says `key`",
+     0, 0, {}, 0, "METRICS_API_KEY"},
+    {"metrics.access", kTop, KeyType::ways, kField<&MetricsConfig::access>,
+     "Who may see the metrics page: clients on this machine (loopback), clients with the key (key); none = everybody, but for the key in production"},
+    {"metrics.exclude", kTop, KeyType::paths, kField<&MetricsConfig::exclude>,
+     "Paths that are not measured; the gateway's own health and metrics paths never are"},
+    {"metrics.native_histograms", kTop, KeyType::boolean, kField<&MetricsConfig::native_histograms>,
+     "Also keep native (exponential) buckets of request durations, for scrapes in protobuf"},
+    {"metrics.status_classes", kTop, KeyType::boolean, kField<&MetricsConfig::status_classes>,
+     "Label requests with `2xx` in place of `204`"},
+    {"metrics.max_series", kTop, KeyType::integer, kField<&MetricsConfig::max_series>,
+     "Series per family; further label sets share one series called `other`", 10, 10'000'000},
+    {"metrics.expire_after", kTop, KeyType::integer, kField<&MetricsConfig::expire_after>,
+     "Scrapes after which an unchanged series leaves the page", 1, 1'000'000, "never", 0},
+
     {"shutdown.delay", kTop, KeyType::duration, kField<&ShutdownConfig::delay>,
      "Signal to the closing of the listeners; auto = 5 s in Kubernetes, else 0 s", 0, kDay, "auto"},
     {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
@@ -194,14 +220,11 @@ constexpr ConfigKey kKeys[] = {
     {"cache.ttl", KeyScope::environment, KeyType::duration, kField<&Config::cache_ttl>,
      "Lifetime of a cached response (CACHE_TTL without a unit is in milliseconds)",
      kMillisecond, 365 * kDay, {}, 0, "CACHE_TTL"},
-    {"metrics.api_key", KeyScope::environment, KeyType::secret, kField<&Config::metrics_api_key>,
-     "Key that the metrics page asks for", 0, 0, {}, 0, "METRICS_API_KEY"},
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {
-    "metrics",        "tracing", "cache", "breaker", "endpoints.metrics", "endpoints.cache_stats",
-    "endpoints.admin"};
+constexpr std::string_view kUnsupported[] = {"tracing", "cache", "breaker", "endpoints.cache_stats",
+                                             "endpoints.admin"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.
@@ -232,6 +255,11 @@ template <>
 struct Names<LogFormat> {
   static constexpr std::string_view kAll[] = {"json", "clf", "combined"};
 };
+template <>
+struct Names<metrics::Naming> {
+  static constexpr std::string_view kAll[] = {"seed", "prometheus", "both"};
+};
+constexpr std::string_view kWays[] = {"loopback", "key"};
 constexpr std::string_view kEncodings[] = {"zstd", "br", "gzip"};
 
 std::string list_of(std::span<const std::string_view> names) {
@@ -538,6 +566,14 @@ Result<std::string, ValueError> read_item(const ConfigKey& key, std::string_view
       return std::string(text);
     case KeyType::hosts:
       return read_host(text);
+    case KeyType::paths:
+      if (auto checked = check_path(text); !checked) return err(checked.error());
+      return std::string(text);
+    case KeyType::ways:
+      if (std::ranges::find(kWays, text) == std::end(kWays)) {
+        return wrong("is not a way in", "allowed: " + list_of(kWays));
+      }
+      return std::string(text);
     default:
       break;
   }
@@ -715,6 +751,10 @@ std::string_view to_string(KeyType type) noexcept {
       return "list of hosts";
     case KeyType::encodings:
       return "list of encodings";
+    case KeyType::paths:
+      return "list of paths";
+    case KeyType::ways:
+      return "list of ways";
     case KeyType::targets:
       return "list of URLs";
   }
@@ -825,6 +865,10 @@ std::string allowed_values(const ConfigKey& key) {
       return "shop.example.com, *.example.com";
     case KeyType::encodings:
       return list_of(kEncodings);
+    case KeyType::paths:
+      return "/path";
+    case KeyType::ways:
+      return list_of(kWays);
     case KeyType::targets:
       return "http://host:port, http+unix:///path";
   }
@@ -844,6 +888,7 @@ void apply_defaults(const Config& config, AppConfig& app) {
   app.body_limit = config.limits.body;
   app.compression = config.compression;
   app.security_headers = config.security_headers;
+  app.metrics = config.app_metrics;
 }
 
 std::string key_reference() {

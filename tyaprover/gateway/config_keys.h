@@ -57,6 +57,8 @@ enum class KeyType {
   networks,
   hosts,
   encodings,
+  paths,
+  ways,
   targets,
 };
 
@@ -70,8 +72,9 @@ using Field =
                  FieldOf<std::optional<std::uint64_t>>, FieldOf<double>,
                  FieldOf<std::optional<double>>, FieldOf<Nanos>, FieldOf<std::optional<Nanos>>,
                  FieldOf<std::string>, FieldOf<std::optional<std::string>>, FieldOf<Environment>,
-                 FieldOf<Balance>, FieldOf<LogFormat>, FieldOf<std::vector<std::string>>,
-                 FieldOf<std::vector<Network>>, FieldOf<std::vector<Target>>>;
+                 FieldOf<Balance>, FieldOf<LogFormat>, FieldOf<metrics::Naming>,
+                 FieldOf<std::vector<std::string>>, FieldOf<std::vector<Network>>,
+                 FieldOf<std::vector<Target>>>;
 
 struct ConfigKey {
   std::string_view path;  // "timeouts.connect"; an app's keys without what stands before them

@@ -96,7 +96,7 @@ TEST(ConfigKeys, WordsStandForSpecialValues) {
 
 TEST(ConfigKeys, NoSecretIsWritten) {
   Config config = default_config();
-  config.metrics_api_key = "hunter2";
+  config.metrics.api_key = "hunter2";
   config.trace_exporter_endpoint = "http://me:hunter2@host/";
   for (const ConfigKey& key : config_keys()) {
     AppConfig app;

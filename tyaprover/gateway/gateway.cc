@@ -61,7 +61,9 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       access_log(log),
       started(SteadyClock::instance().now()),
       health_live(c.endpoints.health.empty() ? "" : c.endpoints.health + "/live"),
-      health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready") {}
+      health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready"),
+      metrics(c),
+      metrics_endpoint(c.metrics, c.environment, metrics.registry) {}
 
 http::ServerOptions server_options(const Config& config, std::size_t max_connections) {
   return {.head = {.head = config.limits.request_head,
@@ -87,14 +89,17 @@ GatewayWorker::GatewayWorker(http::Worker& worker, GatewayShared& shared)
                      .reply = {.production = shared.config.environment == Environment::production}},
       default_settings_{.security_headers = shared.config.security_headers,
                         .compression = shared.config.compression,
-                        .request_timeout = {shared.config.timeouts.request}},
-      pipeline_(filters::RequestId(), filters::SecurityHeaders(), filters::Compression(worker),
+                        .request_timeout = {shared.config.timeouts.request},
+                        .metrics = shared.config.app_metrics},
+      pipeline_(filters::Metrics(shared.metrics.http), filters::RequestId(),
+                filters::SecurityHeaders(), filters::Compression(worker),
                 filters::AccessLog(shared.access_log.add_ring(shared.config.access_log.buffer),
                                    shared.config.access_log),
-                filters::RequestTimeout()) {
+                filters::RequestTimeout()),
+      proxy_counters_(shared.metrics.proxy) {
   for (const AppConfig& app : shared.config.apps) {
-    upstreams_.push_back(
-        std::make_unique<WorkerUpstream>(worker, app, client_options(shared.config, app)));
+    upstreams_.push_back(std::make_unique<WorkerUpstream>(
+        worker, app, client_options(shared.config, app), shared.metrics.upstreams));
   }
 }
 
@@ -118,6 +123,13 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
     e.reason_detail = *problem;
     return Destination::bad_path;
   }
+  if (!config.endpoints.metrics.empty() && e.path == config.endpoints.metrics) {
+    e.route = config.endpoints.metrics;
+    e.app = "(gateway)";
+    e.quiet = true;  // R8.3
+    e.unmeasured = true;
+    return Destination::metrics;
+  }
   if (!config.endpoints.health.empty() && e.path.starts_with(config.endpoints.health)) {
     const std::string_view path = e.path;
     Destination destination = Destination::nowhere;
@@ -133,10 +145,14 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
     }
     if (destination != Destination::nowhere) {
       e.quiet = true;  // R8.3
+      e.unmeasured = true;
       e.app = "(gateway)";
       return destination;
     }
   }
+
+  e.unmeasured = std::find(config.metrics.exclude.begin(), config.metrics.exclude.end(), e.path) !=
+                 config.metrics.exclude.end();
 
   std::string_view host;
   if (const auto authority = http::parse_authority(e.request.authority)) host = authority->host;
@@ -189,6 +205,9 @@ Task<void> GatewayWorker::answer(Exchange& e, Destination destination, WorkerUps
       co_return;
     case Destination::circle:
       refuse_with(Reason::loop_detected, "the request has passed this gateway more than 10 times");
+      co_return;
+    case Destination::metrics:
+      shared_.metrics_endpoint.answer(e, proxy_options_.reply);
       co_return;
     case Destination::live:
     case Destination::ready:

@@ -18,12 +18,15 @@
 #include "tyaprover/filters/access_log.h"
 #include "tyaprover/filters/access_log_writer.h"
 #include "tyaprover/filters/compression.h"
+#include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/pipeline.h"
 #include "tyaprover/filters/request_id.h"
 #include "tyaprover/filters/request_timeout.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/gateway_metrics.h"
 #include "tyaprover/gateway/health.h"
+#include "tyaprover/gateway/metrics_endpoint.h"
 #include "tyaprover/gateway/proxy.h"
 #include "tyaprover/gateway/router.h"
 #include "tyaprover/gateway/upstream.h"
@@ -47,12 +50,14 @@ struct GatewayShared {
   // Relaxed would do, but readiness must not be seen before what it promises: release and acquire.
   std::atomic<Lifecycle> lifecycle{Lifecycle::starting};
   http::ServerCounters server_counters;
+  GatewayMetrics metrics;
+  MetricsEndpoint metrics_endpoint;
 };
 
 // The reason of each place stands in filters/pipeline.h.
 using GatewayPipeline =
-    filters::Pipeline<filters::RequestId, filters::SecurityHeaders, filters::Compression,
-                      filters::AccessLog, filters::RequestTimeout>;
+    filters::Pipeline<filters::Metrics, filters::RequestId, filters::SecurityHeaders,
+                      filters::Compression, filters::AccessLog, filters::RequestTimeout>;
 
 [[nodiscard]] http::ServerOptions server_options(const Config& config, std::size_t max_connections);
 
@@ -68,11 +73,22 @@ class GatewayWorker final : public http::Application {
   void refuse(http::Exchange& exchange, const http::ParseError& error) override;
   void finish(http::Exchange& exchange) noexcept override;
 
-  [[nodiscard]] const ProxyCounters& proxy_counters() const noexcept { return proxy_counters_; }
+  [[nodiscard]] const filters::CompressionStats& compression_stats() noexcept {
+    return pipeline_.get<filters::Compression>().stats();
+  }
 
  private:
   using Exchange = GatewayPipeline::PipelineExchange;
-  enum class Destination : std::uint8_t { proxy, live, ready, health, nowhere, bad_path, circle };
+  enum class Destination : std::uint8_t {
+    proxy,
+    metrics,
+    live,
+    ready,
+    health,
+    nowhere,
+    bad_path,
+    circle
+  };
 
   [[nodiscard]] Destination route(Exchange& e, WorkerUpstream*& upstream);
   http::Task<void> answer(Exchange& e, Destination destination, WorkerUpstream* upstream);

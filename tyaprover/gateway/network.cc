@@ -55,4 +55,8 @@ std::string format_network(const Network& network) {
   return std::string(text) + "/" + std::to_string(network.prefix);
 }
 
+bool is_loopback(std::string_view address) noexcept {
+  return address.starts_with("127.") || address == "::1" || address == "unix";
+}
+
 }  // namespace tyaprover::gateway

@@ -18,6 +18,8 @@ namespace tyaprover::gateway {
 
 // An address alone is a network of one.
 [[nodiscard]] Result<Network, ValueError> parse_network(std::string_view text);
+// Whether a client's address, as text, is one of this machine: 127.0.0.0/8, ::1, or a unix socket.
+[[nodiscard]] bool is_loopback(std::string_view address) noexcept;
 [[nodiscard]] std::string format_network(const Network& network);
 
 }  // namespace tyaprover::gateway

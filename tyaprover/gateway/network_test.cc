@@ -28,5 +28,14 @@ TEST(Network, RefusesWhatCouldBeMeantOtherwise) {
   EXPECT_EQ(parse_network("10.1.2.3/8").error().hint, "write \"10.0.0.0/8\", or the address alone");
 }
 
+TEST(IsLoopback, IsThisMachine) {
+  for (const char* const address : {"127.0.0.1", "127.8.9.1", "::1", "unix"}) {
+    EXPECT_TRUE(is_loopback(address)) << address;
+  }
+  for (const char* const address : {"", "128.0.0.1", "192.0.2.127", "::", "::11", "::ffff"}) {
+    EXPECT_FALSE(is_loopback(address)) << address;
+  }
+}
+
 }  // namespace
 }  // namespace tyaprover::gateway

@@ -176,6 +176,7 @@ class Proxying {
   Task<Failure> connect_and_send(WorkerTarget& target, bool fresh);
   Task<Failure> send(bool reused);
   Task<Failure> receive_head(bool reused);
+  void count(WorkerTarget& target, const Failure& failure) noexcept;
   void deliver();
   void fail(const Failure& failure);
   Failure head_failure(ReadHead result, bool reused);
@@ -212,10 +213,12 @@ Task<void> Proxying::run() {
     ++e_.upstream_tries;
     failure = co_await connect_and_send(*target, false);
     if (failure.same_target) {
-      ++counters_.idle_race_retries;
+      counters_.idle_race_retries.inc();
+      count(*target, failure);
       ++e_.upstream_tries;
       failure = co_await connect_and_send(*target, true);
     }
+    count(*target, failure);
     if (failure.reason == Reason::none) {
       deliver();
       co_return;
@@ -260,13 +263,15 @@ Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
 Task<Failure> Proxying::send(bool reused) {
   ClientConnection& c = *connection_;
   c.begin(e_.request.method_id);
+  std::uint64_t underscore_drops = 0;
   const RequestHeadOptions head_options{
       .host_header = app_.host_header,
       .target_authority = authority_,
       .forwarded = options_.forwarded_header,
-      .underscore_drops = &counters_.underscore_fields_dropped,
+      .underscore_drops = &underscore_drops,
   };
   const std::string_view head = write_request_head(e_, head_options);
+  if (underscore_drops > 0) counters_.underscore_fields_dropped.inc(underscore_drops);
 
   if (e_.request_body != nullptr && !first_) first_ = e_.request_body->poll();
   const bool chunked = e_.request.body.kind == http::BodyKind::chunked;
@@ -389,6 +394,13 @@ Failure Proxying::head_failure(ReadHead result, bool reused) {
   return {.reason = Reason::upstream_reset,
           .what = "closed the connection before its response was complete",
           .same_target = race};
+}
+
+void Proxying::count(WorkerTarget& target, const Failure& failure) noexcept {
+  const http::Timings& t = e_.timings;
+  const bool answered = failure.reason == Reason::none && t.upstream_first_byte != TimePoint{};
+  target.metrics->finished(answered ? connection().head().status : 0, failure.reason,
+                           answered ? t.upstream_first_byte - t.upstream_acquired : Nanos(-1));
 }
 
 void Proxying::deliver() {

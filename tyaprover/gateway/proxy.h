@@ -13,6 +13,7 @@
 #include "tyaprover/gateway/upstream.h"
 #include "tyaprover/http/exchange.h"
 #include "tyaprover/http/task.h"
+#include "tyaprover/metrics/counter.h"
 
 namespace tyaprover::gateway {
 
@@ -21,10 +22,9 @@ struct ProxyOptions {
   filters::ReplyOptions reply;
 };
 
-// Per worker; read by the metrics part.
 struct ProxyCounters {
-  std::uint64_t underscore_fields_dropped = 0;
-  std::uint64_t idle_race_retries = 0;  // R6.4
+  metrics::Counter underscore_fields_dropped;
+  metrics::Counter idle_race_retries;  // R6.4
 };
 
 // `upstream`, `options` and `counters` outlive the exchange's response.

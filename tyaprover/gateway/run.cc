@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "tyaprover/gateway/banner.h"
+#include "tyaprover/gateway/config_keys.h"
 #include "tyaprover/gateway/cpus.h"
 #include "tyaprover/gateway/demo_app.h"
 #include "tyaprover/gateway/gateway.h"
@@ -216,6 +217,7 @@ class Gateway {
       upstream_check_.update(app, targets);
     });
     register_checks();
+    register_metrics();
 
     std::vector<std::string> bound;
     for (const auto& sockets : *listeners) {
@@ -246,10 +248,7 @@ class Gateway {
     demo_->thread = std::thread([this] { demo_->worker.run(); });
     AppConfig app;
     app.name = "demo";
-    app.timeouts = config_.timeouts;
-    app.body_limit = config_.limits.body;
-    app.compression = config_.compression;
-    app.security_headers = config_.security_headers;
+    apply_defaults(config_, app);
     app.targets.push_back({.host = "127.0.0.1",
                            .port = static_cast<std::uint16_t>(std::strtoul(
                                place.substr(place.rfind(':') + 1).c_str(), nullptr, 10)),
@@ -262,6 +261,57 @@ class Gateway {
     health_.add("memory", {}, check_memory);
     health_.add("eventLoop", {.required = true}, [this] { return check_loops(units_); });
     health_.add("upstreams", {.required = true}, [this] { return upstream_check_.run(); });
+  }
+
+  void register_metrics() {
+    metrics::Registry& registry = shared_->metrics.registry;
+    http::ServerCounters& server = shared_->server_counters;
+    registry.gauge_callback("http_connections_active", "Open client connections.", [&server] {
+      return static_cast<double>(server.connections.load(std::memory_order_relaxed));
+    });
+    registry.add_collector("gateway", [this](metrics::Collection& out) { collect(out); });
+  }
+
+  void collect(metrics::Collection& out) {
+    const http::ServerCounters& server = shared_->server_counters;
+    out.counter("tyaprover_connections_accepted_total", "Client connections accepted.",
+                server.accepted.load(std::memory_order_relaxed));
+    out.counter("tyaprover_connections_rejected_total",
+                "Client connections refused because there were too many.",
+                server.rejected.load(std::memory_order_relaxed));
+    out.counter("tyaprover_accept_errors_total",
+                "Times that accepting paused, for example for want of descriptors.",
+                server.accept_errors.load(std::memory_order_relaxed));
+    out.counter("tyaprover_log_lines_total", "Access log lines taken.", log_writer_->lines());
+    out.counter("tyaprover_log_lines_dropped_total",
+                "Access log lines lost because the log's place was too slow or full.",
+                log_writer_->dropped());
+
+    std::uint64_t responses = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    Nanos largest_lag{};
+    const auto seconds = [](Nanos time) { return std::chrono::duration<double>(time).count(); };
+    for (const auto& unit : units_) {
+      const filters::CompressionStats& stats = unit->gateway.compression_stats();
+      responses += stats.responses.load(std::memory_order_relaxed);
+      bytes_in += stats.bytes_in.load(std::memory_order_relaxed);
+      bytes_out += stats.bytes_out.load(std::memory_order_relaxed);
+      const Nanos lag = unit->worker.lag();
+      largest_lag = std::max(largest_lag, lag);
+      out.shown_in(metrics::ShownIn::prometheus_only);
+      out.gauge("event_loop_lag_seconds", "How late a worker's 100 ms timer was.", seconds(lag),
+                {{"worker", std::to_string(unit->worker.index())}});
+      out.unit("seconds");
+      out.shown_in(metrics::ShownIn::always);
+    }
+    out.counter("tyaprover_compression_responses_total", "Responses that were compressed.",
+                responses);
+    out.counter("tyaprover_compression_input_bytes_total", "Bytes before compression.", bytes_in);
+    out.counter("tyaprover_compression_output_bytes_total", "Bytes after compression.", bytes_out);
+    out.shown_in(metrics::ShownIn::seed_only);
+    out.gauge("process_event_loop_lag_ms", "How late the latest worker's 100 ms timer was.",
+              seconds(largest_lag) * 1000);
   }
 
   // A signal within `time`, or 0.

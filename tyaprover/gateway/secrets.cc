@@ -90,4 +90,14 @@ bool is_secret_key(std::string_view key) {
       kWords, [&](std::string_view word) { return plain.find(word) != std::string::npos; });
 }
 
+bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  // Volatile: the compiler must not end the loop at the first difference.
+  volatile unsigned char difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference = static_cast<unsigned char>(difference | (a[i] ^ b[i]));
+  }
+  return difference == 0;
+}
+
 }  // namespace tyaprover::gateway

@@ -26,4 +26,8 @@ inline constexpr std::string_view kMask = "***";
 // token …
 [[nodiscard]] bool is_secret_key(std::string_view key);
 
+// Whether two texts are equal, in a time that says nothing about where they differ; it may say how
+// long they are.
+[[nodiscard]] bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
+
 }  // namespace tyaprover::gateway

@@ -51,5 +51,14 @@ TEST(Secrets, ThePositionMovesAlong) {
   EXPECT_EQ(inside, masked.find("***"));
 }
 
+TEST(EqualInConstantTime, IsEquality) {
+  EXPECT_TRUE(equal_in_constant_time("", ""));
+  EXPECT_TRUE(equal_in_constant_time("key", "key"));
+  EXPECT_FALSE(equal_in_constant_time("key", "kez"));
+  EXPECT_FALSE(equal_in_constant_time("key", "aey"));
+  EXPECT_FALSE(equal_in_constant_time("key", "key2"));
+  EXPECT_FALSE(equal_in_constant_time("key", ""));
+}
+
 }  // namespace
 }  // namespace tyaprover::gateway

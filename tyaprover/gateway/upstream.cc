@@ -63,8 +63,8 @@ TargetList resolve_target(const Target& target, std::string& problem) {
 }
 
 WorkerUpstream::WorkerUpstream(http::Worker& worker, const AppConfig& app,
-                               const http::ClientOptions& options)
-    : worker_(worker), app_(app), options_(options), next_(worker.index()) {}
+                               const http::ClientOptions& options, UpstreamMetrics& metrics)
+    : worker_(worker), app_(app), options_(options), metrics_(metrics), next_(worker.index()) {}
 
 void WorkerUpstream::update(const TargetList& targets) {
   std::vector<std::unique_ptr<WorkerTarget>> updated;
@@ -76,7 +76,7 @@ void WorkerUpstream::update(const TargetList& targets) {
     if (same != targets_.end()) {
       updated.push_back(std::move(*same));
     } else {
-      updated.push_back(std::make_unique<WorkerTarget>(target, worker_, options_));
+      updated.push_back(std::make_unique<WorkerTarget>(target, worker_, app_, options_, metrics_));
     }
   }
   for (auto& gone : targets_) {

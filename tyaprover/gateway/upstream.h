@@ -5,7 +5,7 @@
 // one worker and owns that worker's pools; names are resolved elsewhere (resolver.h) and arrive as
 // a new TargetList.
 //
-//   WorkerUpstream upstream(worker, app, targets);
+//   WorkerUpstream upstream(worker, app, options, metrics);
 //   WorkerTarget* target = upstream.pick(tried);
 //   http::ClientConnection* connection = target->pool.take();
 #pragma once
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/upstream_metrics.h"
 #include "tyaprover/http/client.h"
 #include "tyaprover/http/stream.h"
 
@@ -37,19 +38,24 @@ using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
 [[nodiscard]] TargetList resolve_target(const Target& target, std::string& problem);
 
 struct WorkerTarget {
-  WorkerTarget(std::shared_ptr<const UpstreamTarget> t, http::Worker& worker,
-               const http::ClientOptions& options)
-      : target(std::move(t)), pool(worker, options) {}
+  WorkerTarget(std::shared_ptr<const UpstreamTarget> t, http::Worker& worker, const AppConfig& app,
+               const http::ClientOptions& options, UpstreamMetrics& upstream_metrics)
+      : target(std::move(t)),
+        pool(worker, options),
+        metrics(upstream_metrics.target(app.name, target->address, pool.counters())) {}
 
   std::shared_ptr<const UpstreamTarget> target;
   http::ConnectionPool pool;
+  std::unique_ptr<TargetMetrics> metrics;
   // Passed over until then, when another target is there: its last connect failed.
   TimePoint avoid_until{};
 };
 
 class WorkerUpstream {
  public:
-  WorkerUpstream(http::Worker& worker, const AppConfig& app, const http::ClientOptions& options);
+  // Borrows all but the options.
+  WorkerUpstream(http::Worker& worker, const AppConfig& app, const http::ClientOptions& options,
+                 UpstreamMetrics& metrics);
 
   // Takes over a resolved list; pools of addresses that stay are kept.
   void update(const TargetList& targets);
@@ -67,6 +73,7 @@ class WorkerUpstream {
   http::Worker& worker_;
   const AppConfig& app_;
   const http::ClientOptions options_;
+  UpstreamMetrics& metrics_;
   std::vector<std::unique_ptr<WorkerTarget>> targets_;
   std::vector<std::unique_ptr<WorkerTarget>> retired_;  // gone from the list, still in use
   std::vector<WorkerTarget*> candidates_;               // of the pick under way; keeps its capacity

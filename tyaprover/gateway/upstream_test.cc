@@ -65,7 +65,7 @@ class WorkerUpstreamTest : public testing::Test {
  protected:
   void use(Balance balance, std::size_t targets) {
     app_.balance = balance;
-    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{});
+    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{}, metrics_);
     std::vector<Target> list;
     for (std::size_t i = 0; i < targets; ++i) {
       list.push_back(target("127.0.0.1", static_cast<std::uint16_t>(1000 + i)));
@@ -76,6 +76,8 @@ class WorkerUpstreamTest : public testing::Test {
   ManualClock clock_;
   http::Worker worker_{0, clock_};
   AppConfig app_;
+  metrics::Registry registry_;
+  UpstreamMetrics metrics_{registry_};
   std::unique_ptr<WorkerUpstream> upstream_;
 };
 

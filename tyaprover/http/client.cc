@@ -235,7 +235,15 @@ void ClientConnection::start_idle() {
 ConnectionPool::ConnectionPool(Worker& worker, ClientOptions options)
     : worker_(worker), options_(options) {}
 
-ConnectionPool::~ConnectionPool() = default;
+ConnectionPool::~ConnectionPool() {
+  idle_.clear();
+  count();
+}
+
+void ConnectionPool::count() noexcept {
+  counters_->idle.store(idle_.size(), std::memory_order_relaxed);
+  counters_->in_use.store(in_use_, std::memory_order_relaxed);
+}
 
 ClientConnection* ConnectionPool::take() {
   while (!idle_.empty()) {
@@ -243,14 +251,21 @@ ClientConnection* ConnectionPool::take() {
     idle_.pop_back();
     if (connection->stream_.is_open() && !connection->stream_.read_ready()) {
       ++in_use_;
+      counters_->reused.store(counters_->reused.load(std::memory_order_relaxed) + 1,
+                              std::memory_order_relaxed);
+      count();
       return connection.release();
     }
   }
+  count();
   return nullptr;
 }
 
 ClientConnection* ConnectionPool::create() {
   ++in_use_;
+  counters_->created.store(counters_->created.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+  count();
   return new ClientConnection(worker_, *this);
 }
 
@@ -260,16 +275,18 @@ void ConnectionPool::give(ClientConnection& connection) {
   const bool reusable = connection.in_response_ && connection.complete_ && connection.keep_alive_ &&
                         !connection.spoiled_ && connection.unread_.empty() &&
                         connection.stream_.is_open() && !connection.stream_.read_standing();
-  if (!reusable || idle_.size() >= options_.max_idle || connection.idle_timeout_ <= Nanos(0))
-    return;
-  connection.start_idle();
-  idle_.push_back(std::move(owned));
+  if (reusable && idle_.size() < options_.max_idle && connection.idle_timeout_ > Nanos(0)) {
+    connection.start_idle();
+    idle_.push_back(std::move(owned));
+  }
+  count();
 }
 
 void ConnectionPool::remove_idle(ClientConnection& connection) {
   const auto at = std::find_if(idle_.begin(), idle_.end(),
                                [&](const auto& idle) { return idle.get() == &connection; });
   if (at != idle_.end()) idle_.erase(at);
+  count();
 }
 
 }  // namespace tyaprover::http

@@ -15,6 +15,7 @@
 //   released at its end
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -129,6 +130,15 @@ class ClientConnection final : public BodySource {
   Timer idle_timer_;
 };
 
+// What a pool did and has, for other threads to read. Relaxed: one writer, and nothing else is
+// published through them.
+struct PoolCounters {
+  std::atomic<std::uint64_t> created{0};  // connections, ever
+  std::atomic<std::uint64_t> reused{0};   // idle connections taken, ever
+  std::atomic<std::uint64_t> idle{0};     // now
+  std::atomic<std::uint64_t> in_use{0};   // now
+};
+
 class ConnectionPool {
  public:
   ConnectionPool(Worker& worker, ClientOptions options);
@@ -143,14 +153,18 @@ class ConnectionPool {
   // Connections taken or created and not released yet.
   [[nodiscard]] std::size_t in_use() const noexcept { return in_use_; }
   [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
+  // Outlive the pool if need be.
+  [[nodiscard]] std::shared_ptr<const PoolCounters> counters() const noexcept { return counters_; }
 
  private:
   friend class ClientConnection;
+  void count() noexcept;
   void give(ClientConnection& connection);
   void remove_idle(ClientConnection& connection);
 
   Worker& worker_;
   const ClientOptions options_;
+  const std::shared_ptr<PoolCounters> counters_ = std::make_shared<PoolCounters>();
   std::vector<std::unique_ptr<ClientConnection>> idle_;
   std::size_t in_use_ = 0;
 };

@@ -26,7 +26,9 @@ void Exchange::reset() noexcept {
   reason_detail = {};
   app = route = request_id = trace_id = span_id = upstream = cache = breaker = {};
   upstream_tries = 0;
+  trace_sampled = false;
   quiet = false;
+  unmeasured = false;
   forwarded_expect = false;
   timings = Timings{};
   outcome = Outcome::complete;

@@ -147,11 +147,13 @@ class Exchange {
   std::string_view request_id;
   std::string_view trace_id;
   std::string_view span_id;
+  bool trace_sampled = false;
   std::string_view upstream;
   unsigned upstream_tries = 0;
   std::string_view cache;
   std::string_view breaker;
-  bool quiet = false;  // health and metrics paths: left out of the access log (R8.3)
+  bool quiet = false;       // health and metrics paths: left out of the access log (R8.3)
+  bool unmeasured = false;  // left out of the HTTP metrics
   bool forwarded_expect =
       false;  // the upstream was told of Expect: 100-continue and will answer it
 

@@ -2,8 +2,11 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 
+#include "tyaprover/base/text.h"
 #include "tyaprover/http/grammar.h"
 
 namespace tyaprover::http {
@@ -135,6 +138,39 @@ std::optional<std::string_view> normalise_path(std::string_view path, std::strin
     if (last) return std::nullopt;
     begin = end + 1;
   }
+}
+
+namespace {
+
+std::string decode_form(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view digits = text.substr(i + 1).substr(0, 2);
+    if (text[i] == '+') {
+      out += ' ';
+    } else if (text[i] == '%' && digits.size() == 2 && all_are(digits, CharClass::hex)) {
+      unsigned value = 0;
+      std::from_chars(digits.data(), digits.data() + 2, value, 16);
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> query_values(std::string_view query, std::string_view name) {
+  std::vector<std::string> values;
+  for (const std::string_view pair : split(query, '&')) {
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    if (decode_form(pair.substr(0, equals)) != name) continue;
+    values.push_back(decode_form(pair.substr(std::min(equals + 1, pair.size()))));
+  }
+  return values;
 }
 
 }  // namespace tyaprover::http

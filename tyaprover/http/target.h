@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tyaprover::http {
 
@@ -28,5 +29,9 @@ struct Authority {
 // root, %2e-spelled dot segments, a backslash (also as %5C), no '/' at the beginning.
 [[nodiscard]] std::optional<std::string_view> normalise_path(std::string_view path,
                                                              std::string& out);
+
+// The values of the parameters called `name` in a query of the form that HTML forms send
+// (WHATWG URL §5.1), decoded: `+` is a space, a broken escape stands for itself. In their order.
+[[nodiscard]] std::vector<std::string> query_values(std::string_view query, std::string_view name);
 
 }  // namespace tyaprover::http

@@ -221,5 +221,26 @@ TEST(NormalisePath, IsIdempotentOnAllSmallPaths) {
   extend(extend, 6);
 }
 
+TEST(QueryValues, AreThoseOfTheNameDecodedInOrder) {
+  using Values = std::vector<std::string>;
+  const std::pair<std::string_view, Values> cases[] = {
+      {"", {}},
+      {"name[]=a", {"a"}},
+      {"name[]=a&x=b&name[]=c", {"a", "c"}},
+      {"name%5B%5D=a%2Bb+c", {"a+b c"}},
+      {"name%5b%5d", {""}},
+      {"name[]=", {""}},
+      {"name[]=a=b", {"a=b"}},
+      {"name[]=%", {"%"}},
+      {"name[]=%4", {"%4"}},
+      {"name[]=%zz%41", {"%zzA"}},
+      {"&&name[]=a&", {"a"}},
+      {"name=a&Name[]=b", {}},
+  };
+  for (const auto& [query, values] : cases) {
+    EXPECT_EQ(query_values(query, "name[]"), values) << query;
+  }
+}
+
 }  // namespace
 }  // namespace tyaprover::http
