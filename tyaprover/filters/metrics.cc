@@ -47,11 +47,7 @@ std::size_t place(const char* route, std::uint32_t key) noexcept {
 
 const std::vector<std::string> kLabels = {"method", "route", "status"};
 
-// The trace of the request, for those who look at a slow bucket.
-metrics::Exemplar exemplar_of(const Exchange& exchange) noexcept {
-  if (!exchange.trace_sampled) return {};
-  return {{"trace_id", exchange.trace_id}, {"span_id", exchange.span_id}};
-}
+constexpr Nanos kExemplarInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -97,7 +93,7 @@ HttpMetrics::Instruments HttpMetrics::instruments(std::string_view method, std::
 
 Metrics::Metrics(const HttpMetrics& http) : http_(&http), known_(kFirstSize) {}
 
-HttpMetrics::Instruments& Metrics::find(std::string_view route, http::Method method, int status) {
+Metrics::Known& Metrics::find(std::string_view route, http::Method method, int status) {
   const std::uint32_t key =
       static_cast<std::uint32_t>(status) << 8U | static_cast<std::uint32_t>(method);
   const auto slot = [&]() -> Known& {
@@ -108,7 +104,7 @@ HttpMetrics::Instruments& Metrics::find(std::string_view route, http::Method met
     }
   };
   Known& known = slot();
-  if (known.route != nullptr) return known.instruments;
+  if (known.route != nullptr) return known;
 
   if (size_ >= kMaxKnown) {
     known_.assign(kFirstSize, {});
@@ -127,9 +123,10 @@ HttpMetrics::Instruments& Metrics::find(std::string_view route, http::Method met
   added = {.route = route.data(),
            .key = key,
            .name = std::string(route),
-           .instruments = http_->instruments(method_label(method), route, status)};
+           .instruments = http_->instruments(method_label(method), route, status),
+           .next_exemplar = {}};
   ++size_;
-  return added.instruments;
+  return added;
 }
 
 void Metrics::on_finish(Exchange& e, State&) noexcept {
@@ -137,12 +134,21 @@ void Metrics::on_finish(Exchange& e, State&) noexcept {
   // A head that was refused may have named any method.
   const bool parsed = e.timings.head_parsed != TimePoint{};
   const http::Method method = parsed ? e.request.method_id : http::Method::other;
-  HttpMetrics::Instruments& to = find(e.route, method, e.logged_status());
+  Known& known = find(e.route, method, e.logged_status());
+  HttpMetrics::Instruments& to = known.instruments;
   const TimePoint begin = parsed ? e.timings.head_parsed : e.timings.head_begun;
   const TimePoint end = e.timings.last_byte != TimePoint{} ? e.timings.last_byte : e.worker.now();
-  const metrics::Exemplar exemplar = exemplar_of(e);
-  to.requests.inc(1, exemplar);
-  to.duration.observe(begin != TimePoint{} ? end - begin : Nanos(0), exemplar);
+  const Nanos duration = begin != TimePoint{} ? end - begin : Nanos(0);
+  if (e.trace_sampled && end >= known.next_exemplar) {
+    // The trace of the request, for those who look at a slow bucket.
+    const metrics::Exemplar exemplar{{"trace_id", e.trace_id}, {"span_id", e.span_id}};
+    to.requests.inc(1, exemplar);
+    to.duration.observe(duration, exemplar);
+    known.next_exemplar = end + kExemplarInterval;
+  } else {
+    to.requests.inc();
+    to.duration.observe(duration);
+  }
   to.request_size.observe(static_cast<double>(e.bytes_in));
   to.response_size.observe(static_cast<double>(e.bytes_out));
 }

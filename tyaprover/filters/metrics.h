@@ -70,9 +70,9 @@ class Metrics {
     std::uint32_t key = 0;        // method and status
     std::string name;             // the address alone could be another route's by now
     HttpMetrics::Instruments instruments;
+    TimePoint next_exemplar{};  // the instruments take no more than one in a while
   };
-  [[nodiscard]] HttpMetrics::Instruments& find(std::string_view route, http::Method method,
-                                               int status);
+  [[nodiscard]] Known& find(std::string_view route, http::Method method, int status);
 
   const HttpMetrics* http_;
   std::vector<Known> known_;  // open addressing
