@@ -95,6 +95,20 @@ void check_authority(std::string_view input) {
           "an authority survives being written anew");
 }
 
+// Every parameter is found under its own decoded name, and a query that was written from values
+// reads back as those values.
+void check_query(std::string_view query) {
+  static_cast<void>(query_values(query, "name[]"));
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string written = "x=1&v=";
+  for (const char c : query) {
+    const auto byte = static_cast<unsigned char>(c);
+    written += {'%', kDigits[byte / 16], kDigits[byte % 16]};
+  }
+  require(query_values(written, "v") == std::vector<std::string>{std::string(query)},
+          "a query written from a value reads back as that value");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -102,6 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_path(input);
   check_path(std::string("/").append(input));
   check_authority(input);
+  check_query(input);
   return 0;
 }
 
