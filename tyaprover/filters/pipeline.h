@@ -5,10 +5,12 @@
 //
 //   struct Filter {
 //     struct State { … };
-//     Verdict on_request(Exchange&, State&) noexcept;    // reply (fill exchange.response) or
-//     proceed void on_response(Exchange&, State&) noexcept;      // may change the head and wrap
-//     the body void on_finish(Exchange&, State&) noexcept;        // exactly once per request that
-//     entered the filter
+//     // reply (having filled exchange.response) or proceed
+//     Verdict on_request(Exchange&, State&) noexcept;
+//     // may change the head and wrap the body
+//     void on_response(Exchange&, State&) noexcept;
+//     // exactly once per request that entered the filter
+//     void on_finish(Exchange&, State&) noexcept;
 //   };
 //
 // Hooks are synchronous and do not allocate after warm-up. Local replies pass on_response of the
@@ -39,21 +41,22 @@ class Exchange : public http::Exchange {
   const RouteSettings* settings = nullptr;
 };
 
-// The order, and the reason for each place (DESIGN.md, "A request's way"). Filters in brackets are
-// slots: their place is fixed, the part lands later.
+// The order, and the reason for each place (docs/design.md, "The way of a request"). Filters in
+// brackets are slots: their place is fixed, the part lands later.
 //
 //   [Tracing]        first: the trace context must exist before anything can be recorded in it
-//   [Metrics]        next: its duration covers everything below, replies of every filter are
-//   counted RequestId        before all that logs, so that every line and every reply carries the
-//   id SecurityHeaders  above everything that can reply, so that local replies carry them too
-//   Compression      below security headers, above log: the log counts the bytes that went out
-//   AccessLog        below the above: it sees the final head; above what rejects, so rejections are
-//   logged RequestTimeout   starts the clock of the whole request before anything can wait
+//   Metrics          next: its duration covers everything below, replies of every filter count
+//   RequestId        before all that logs: every line and every reply carries the id
+//   SecurityHeaders  above everything that can reply, so that local replies carry them too
+//   Compression      below security headers, above the log, which counts the bytes that went out
+//   AccessLog        sees the final head; above what rejects, so that rejections are logged
+//   RequestTimeout   starts the clock of the whole request before anything can wait
 //   [RateLimit]      before auth: guessing keys must cost the guesser
 //   [Auth]           before the cache: a hit must not answer who may not ask
 //   [Cors]           after auth: preflights of protected routes are answered per route
-//   [Cache]          outside the breaker: a hit is no call, and stale content can be served while
-//   it is open [Breaker]        innermost: it judges only what the upstream did
+//   [Cache]          outside the breaker: a hit is no call, and stale content can be served
+//                    while it is open
+//   [Breaker]        innermost: it judges only what the upstream did
 template <class... Filters>
 class Pipeline {
  public:
