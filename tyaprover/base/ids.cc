@@ -10,11 +10,17 @@
 #include <cstddef>
 
 namespace tyaprover {
+namespace detail {
+
+constinit std::atomic<std::uint32_t> fork_generation{1};
+
+}  // namespace detail
+
 namespace {
 
-// Counts the forks behind us. Relaxed: only the forking thread survives in the child, and it wrote
-// this.
-constinit std::atomic<std::uint32_t> fork_generation{1};
+// Runs before main() in every program that asks for a random number or the generation.
+[[maybe_unused]] const int registered = pthread_atfork(
+    nullptr, nullptr, [] { detail::fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
 // Xoshiro256** 1.0 (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018).
 struct Generator {
@@ -59,8 +65,6 @@ bool fill_from_kernel(std::uint64_t (&words)[4]) noexcept {
 }
 
 [[gnu::noinline]] void Generator::seed() noexcept {
-  [[maybe_unused]] static const int registered = pthread_atfork(
-      nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
   const int saved_errno = errno;
   if (!fill_from_kernel(state)) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
@@ -70,7 +74,7 @@ bool fill_from_kernel(std::uint64_t (&words)[4]) noexcept {
   }
   errno = saved_errno;
   state[0] |= 1;  // the state of all zeros would never leave itself
-  generation = fork_generation.load(std::memory_order_relaxed);
+  generation = fork_generation();
 }
 
 constexpr char kHex[] = "0123456789abcdef";
@@ -88,7 +92,7 @@ char* write_hex(char* out, std::uint64_t value, unsigned digits) noexcept {
 
 std::uint64_t random_u64() noexcept {
   Generator& mine = generator;
-  if (mine.generation != fork_generation.load(std::memory_order_relaxed)) [[unlikely]]
+  if (mine.generation != fork_generation()) [[unlikely]]
     mine.seed();
   return mine.next();
 }

@@ -8,6 +8,7 @@
 //   write_uuid_v7(id, std::chrono::system_clock::now());
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -15,6 +16,16 @@ namespace tyaprover {
 
 // Uniform over all 64-bit values.
 [[nodiscard]] std::uint64_t random_u64() noexcept;
+
+namespace detail {
+extern constinit std::atomic<std::uint32_t> fork_generation;
+}
+// Differs between a process and its child, from the moment fork() returns there: who owns threads or
+// queues compares it to notice that they stayed behind. Relaxed: only the forking thread survives in
+// the child, and it wrote this.
+[[nodiscard]] inline std::uint32_t fork_generation() noexcept {
+  return detail::fork_generation.load(std::memory_order_relaxed);
+}
 
 // A new UUIDv7 (RFC 9562 §5.7) in lower case, 36 bytes, no terminator: ids made in order of time
 // sort in it.
