@@ -9,11 +9,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#include "tyaprover/trace/copy_bytes.h"
 
 namespace tyaprover::trace::detail {
 
@@ -32,7 +33,7 @@ class Arena {
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
     char* const at = take(text.size());
-    std::memcpy(at, text.data(), text.size());
+    copy_bytes(at, text.data(), text.size());
     return {at, text.size()};
   }
   template <class T>

@@ -35,7 +35,7 @@ class Text {
  public:
   constexpr Text() noexcept = default;
   template <std::size_t N>
-  consteval Text(const char (&literal)[N]) noexcept : data_(literal), size_(N - 1), forever_(true) {
+  consteval Text(const char (&literal)[N]) noexcept : Text({literal, N - 1}, true) {
     static_assert(N > 0);
   }
   template <detail::DynamicText T>
@@ -43,18 +43,20 @@ class Text {
       : Text(std::string_view(text), false) {}
   constexpr Text(std::string_view text, bool lives_for_ever) noexcept
       : data_(text.data()),
-        size_(static_cast<std::uint32_t>(text.size())),
-        forever_(lives_for_ever || text.empty()) {}
+        size_and_mark_(text.size() << 1 | (lives_for_ever || text.empty() ? 1 : 0)) {}
 
-  [[nodiscard]] constexpr std::string_view view() const noexcept { return {data_, size_}; }
+  [[nodiscard]] constexpr std::string_view view() const noexcept {
+    return {data_, static_cast<std::size_t>(size_and_mark_ >> 1)};
+  }
   constexpr operator std::string_view() const noexcept { return view(); }
-  [[nodiscard]] constexpr bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] constexpr bool lives_for_ever() const noexcept { return forever_; }
+  [[nodiscard]] constexpr bool empty() const noexcept { return size_and_mark_ == 1; }
+  [[nodiscard]] constexpr bool lives_for_ever() const noexcept { return (size_and_mark_ & 1) != 0; }
 
  private:
   const char* data_ = nullptr;
-  std::uint32_t size_ = 0;
-  bool forever_ = true;
+  // One word, so that it is written at once: a processor cannot hand a word to a reader while its
+  // parts are still on their way to the cache.
+  std::uint64_t size_and_mark_ = 1;
 };
 
 enum class AttributeType : std::uint8_t {
@@ -90,55 +92,125 @@ enum class AttributeType : std::uint8_t {
   return "";
 }
 
-// A value as a caller gives it. An unsigned integer beyond the largest std::int64_t becomes that
-// one.
+namespace detail {
+
+union AttributePayload {
+  const char* text = nullptr;
+  bool boolean;
+  std::int64_t integer;
+  double real;
+  const std::string_view* strings;
+  const bool* booleans;
+  const std::int64_t* integers;
+  const double* reals;
+};
+
+// All else that there is to know of an attribute, in one word for the reason given at Text: the
+// value's size (32 bits), the key's size (16), the type (8), and whether key and value need no copy
+// (texts that live for ever, numbers).
+class AttributeMeta {
+ public:
+  static constexpr std::uint64_t kKeyForever = std::uint64_t{1} << 56;
+  static constexpr std::uint64_t kValueForever = std::uint64_t{1} << 57;
+  static constexpr std::size_t kMaxValueSize = 0xffff'ffff;
+
+  constexpr AttributeMeta(AttributeType type, std::size_t value_size, bool value_forever) noexcept
+      : bits_((value_size < kMaxValueSize ? value_size : kMaxValueSize) |
+              static_cast<std::uint64_t>(type) << kTypeShift |
+              (value_forever ? kValueForever : 0)) {}
+  constexpr void set_key(Text key) noexcept {
+    bits_ = (bits_ & ~(std::uint64_t{0xffff} << kKeySizeShift | kKeyForever)) |
+            key.view().size() << kKeySizeShift | (key.lives_for_ever() ? kKeyForever : 0);
+  }
+  constexpr void clear_key() noexcept { set_key(Text()); }
+
+  [[nodiscard]] constexpr AttributeType type() const noexcept {
+    return static_cast<AttributeType>(bits_ >> kTypeShift & 0xff);
+  }
+  [[nodiscard]] constexpr std::size_t value_size() const noexcept { return bits_ & kMaxValueSize; }
+  [[nodiscard]] constexpr std::size_t key_size() const noexcept {
+    return bits_ >> kKeySizeShift & 0xffff;
+  }
+  [[nodiscard]] constexpr bool has(std::uint64_t marks) const noexcept {
+    return (bits_ & marks) == marks;
+  }
+
+ private:
+  static constexpr unsigned kKeySizeShift = 32;
+  static constexpr unsigned kTypeShift = 48;
+
+  std::uint64_t bits_;
+};
+
+}  // namespace detail
+
+// A value as a caller gives it: two words, which go in registers. An unsigned integer beyond the
+// largest std::int64_t becomes that one. Conversions are implicit on purpose.
+// NOLINTBEGIN(google-explicit-constructor)
 class AttributeValue {
  public:
   template <std::size_t N>
   consteval AttributeValue(const char (&literal)[N]) noexcept
-      : type_(AttributeType::string), text_(literal) {}
+      : AttributeValue(Text(literal)) {}
   template <detail::DynamicText T>
   requires(!std::same_as<T, Text>) constexpr AttributeValue(const T& text) noexcept
-      : type_(AttributeType::string), text_(std::string_view(text), false) {}
-  constexpr AttributeValue(Text text) noexcept : type_(AttributeType::string), text_(text) {}
+      : AttributeValue(Text(std::string_view(text), false)) {}
+  constexpr AttributeValue(Text text) noexcept
+      : payload_{.text = text.view().data()},
+        meta_(AttributeType::string, text.view().size(), text.lives_for_ever()) {}
   template <std::same_as<bool> T>
-  constexpr AttributeValue(T value) noexcept : type_(AttributeType::boolean), boolean_(value) {}
+  constexpr AttributeValue(T value) noexcept
+      : payload_{.boolean = value}, meta_(AttributeType::boolean, 0, true) {}
   template <std::integral T>
   requires(!std::same_as<T, bool>) constexpr AttributeValue(T value) noexcept
-      : type_(AttributeType::integer), integer_(clamp(value)) {}
+      : payload_{.integer = clamp(value)}, meta_(AttributeType::integer, 0, true) {}
   template <std::floating_point T>
   constexpr AttributeValue(T value) noexcept
-      : type_(AttributeType::real), real_(static_cast<double>(value)) {}
+      : payload_{.real = static_cast<double>(value)}, meta_(AttributeType::real, 0, true) {}
   constexpr AttributeValue(std::span<const std::string_view> values) noexcept
-      : type_(AttributeType::strings), strings_(values) {}
+      : payload_{.strings = values.data()},
+        meta_(AttributeType::strings, values.size(), values.empty()) {}
   constexpr AttributeValue(std::span<const bool> values) noexcept
-      : type_(AttributeType::booleans), booleans_(values) {}
+      : payload_{.booleans = values.data()},
+        meta_(AttributeType::booleans, values.size(), values.empty()) {}
   constexpr AttributeValue(std::span<const std::int64_t> values) noexcept
-      : type_(AttributeType::integers), integers_(values) {}
+      : payload_{.integers = values.data()},
+        meta_(AttributeType::integers, values.size(), values.empty()) {}
   constexpr AttributeValue(std::span<const double> values) noexcept
-      : type_(AttributeType::reals), reals_(values) {}
+      : payload_{.reals = values.data()},
+        meta_(AttributeType::reals, values.size(), values.empty()) {}
   // Vectors and arrays of those element types.
   template <std::ranges::contiguous_range R>
   requires(!detail::DynamicText<R> && !std::is_array_v<R> &&
            !std::same_as<R, AttributeValue>) constexpr AttributeValue(const R& values) noexcept
       : AttributeValue(std::span<const std::ranges::range_value_t<R>>(values)) {}
 
-  [[nodiscard]] constexpr AttributeType type() const noexcept { return type_; }
+  [[nodiscard]] constexpr AttributeType type() const noexcept { return meta_.type(); }
   // Each REQUIRES its type.
-  [[nodiscard]] constexpr Text text() const noexcept { return text_; }
-  [[nodiscard]] constexpr bool boolean() const noexcept { return boolean_; }
-  [[nodiscard]] constexpr std::int64_t integer() const noexcept { return integer_; }
-  [[nodiscard]] constexpr double real() const noexcept { return real_; }
+  [[nodiscard]] constexpr Text text() const noexcept {
+    return {{payload_.text, meta_.value_size()}, meta_.has(detail::AttributeMeta::kValueForever)};
+  }
+  [[nodiscard]] constexpr bool boolean() const noexcept { return payload_.boolean; }
+  [[nodiscard]] constexpr std::int64_t integer() const noexcept { return payload_.integer; }
+  [[nodiscard]] constexpr double real() const noexcept { return payload_.real; }
   [[nodiscard]] constexpr std::span<const std::string_view> strings() const noexcept {
-    return strings_;
+    return {payload_.strings, meta_.value_size()};
   }
-  [[nodiscard]] constexpr std::span<const bool> booleans() const noexcept { return booleans_; }
+  [[nodiscard]] constexpr std::span<const bool> booleans() const noexcept {
+    return {payload_.booleans, meta_.value_size()};
+  }
   [[nodiscard]] constexpr std::span<const std::int64_t> integers() const noexcept {
-    return integers_;
+    return {payload_.integers, meta_.value_size()};
   }
-  [[nodiscard]] constexpr std::span<const double> reals() const noexcept { return reals_; }
+  [[nodiscard]] constexpr std::span<const double> reals() const noexcept {
+    return {payload_.reals, meta_.value_size()};
+  }
 
  private:
+  friend class AttributeData;
+  constexpr AttributeValue(detail::AttributePayload payload, detail::AttributeMeta meta) noexcept
+      : payload_(payload), meta_(meta) {}
+
   template <class T>
   static constexpr std::int64_t clamp(T value) noexcept {
     constexpr auto kLargest = std::numeric_limits<std::int64_t>::max();
@@ -150,17 +222,8 @@ class AttributeValue {
     }
   }
 
-  AttributeType type_;
-  union {
-    Text text_;
-    bool boolean_;
-    std::int64_t integer_;
-    double real_;
-    std::span<const std::string_view> strings_;
-    std::span<const bool> booleans_;
-    std::span<const std::int64_t> integers_;
-    std::span<const double> reals_;
-  };
+  detail::AttributePayload payload_;
+  detail::AttributeMeta meta_;
 };
 // NOLINTEND(google-explicit-constructor)
 
@@ -169,98 +232,126 @@ struct Attribute {
   AttributeValue value;
 };
 
+namespace detail {
+class AttributeMover;
+}
+
 // One attribute of a finished span.
 class AttributeData {
  public:
-  AttributeData() noexcept = default;
-  // Keeps the pointers it is given. REQUIRES: key.view().size() <= kMaxKeySize.
-  AttributeData(Text key, const AttributeValue& value) noexcept;
   static constexpr std::size_t kMaxKeySize = 0xffff;
 
-  [[nodiscard]] std::string_view key() const noexcept { return {key_, key_size_}; }
-  [[nodiscard]] Text key_text() const noexcept { return {key(), (forever_ & kKey) != 0}; }
-  [[nodiscard]] AttributeType type() const noexcept { return type_; }
-  [[nodiscard]] AttributeValue value() const noexcept;
+  AttributeData() noexcept : AttributeData(Text(), false) {}
+  // Keeps the pointers it is given. REQUIRES: key.view().size() <= kMaxKeySize.
+  AttributeData(Text key, AttributeValue value) noexcept
+      : key_(key.view().data()), payload_(value.payload_), meta_(value.meta_) {
+    meta_.set_key(key);
+  }
+
+  [[nodiscard]] std::string_view key() const noexcept { return {key_, meta_.key_size()}; }
+  [[nodiscard]] Text key_text() const noexcept {
+    return {key(), meta_.has(detail::AttributeMeta::kKeyForever)};
+  }
+  [[nodiscard]] AttributeType type() const noexcept { return meta_.type(); }
+  [[nodiscard]] AttributeValue value() const noexcept {
+    detail::AttributeMeta meta = meta_;
+    meta.clear_key();
+    return {payload_, meta};
+  }
 
  private:
-  static constexpr std::uint8_t kKey = 1;
-  static constexpr std::uint8_t kValue = 2;
+  friend class detail::AttributeMover;
 
-  const char* key_ = nullptr;
-  union {
-    const char* text_ = nullptr;
-    bool boolean_;
-    std::int64_t integer_;
-    double real_;
-    const std::string_view* strings_;
-    const bool* booleans_;
-    const std::int64_t* integers_;
-    const double* reals_;
-  };
-  std::uint32_t value_size_ = 0;
-  std::uint16_t key_size_ = 0;
-  AttributeType type_ = AttributeType::boolean;
-  std::uint8_t forever_ = 0;
+  const char* key_;
+  detail::AttributePayload payload_;
+  detail::AttributeMeta meta_;
 };
 
-inline AttributeData::AttributeData(Text key, const AttributeValue& value) noexcept
-    : key_(key.view().data()),
-      key_size_(static_cast<std::uint16_t>(key.view().size())),
-      type_(value.type()),
-      forever_(key.lives_for_ever() ? kKey : 0) {
-  const auto keep = [this](auto& pointer, const auto& values) {
-    pointer = values.data();
-    value_size_ = static_cast<std::uint32_t>(values.size());
-  };
-  switch (type_) {
-    case AttributeType::string:
-      keep(text_, value.text().view());
-      if (value.text().lives_for_ever()) forever_ |= kValue;
-      break;
-    case AttributeType::boolean:
-      boolean_ = value.boolean();
-      break;
-    case AttributeType::integer:
-      integer_ = value.integer();
-      break;
-    case AttributeType::real:
-      real_ = value.real();
-      break;
-    case AttributeType::strings:
-      keep(strings_, value.strings());
-      break;
-    case AttributeType::booleans:
-      keep(booleans_, value.booleans());
-      break;
-    case AttributeType::integers:
-      keep(integers_, value.integers());
-      break;
-    case AttributeType::reals:
-      keep(reals_, value.reals());
-      break;
-  }
-}
+namespace detail {
 
-inline AttributeValue AttributeData::value() const noexcept {
-  switch (type_) {
-    case AttributeType::string:
-      return Text(std::string_view(text_, value_size_), (forever_ & kValue) != 0);
-    case AttributeType::boolean:
-      return boolean_;
-    case AttributeType::integer:
-      return integer_;
-    case AttributeType::real:
-      return real_;
-    case AttributeType::strings:
-      return std::span(strings_, value_size_);
-    case AttributeType::booleans:
-      return std::span(booleans_, value_size_);
-    case AttributeType::integers:
-      return std::span(integers_, value_size_);
-    case AttributeType::reals:
-      return std::span(reals_, value_size_);
+// Moves what an attribute points to into a store that offers text(std::string_view), which returns
+// the copy, and array(std::span<const T>), which returns a std::span<T>. In place, because an
+// attribute that is built and then copied costs more than all the rest.
+class AttributeMover {
+ public:
+  template <class Store>
+  static void move(AttributeData& attribute, Store& store) {
+    const AttributeMeta meta = attribute.meta_;
+    if (meta.has(AttributeMeta::kKeyForever | AttributeMeta::kValueForever)) return;
+    if (!meta.has(AttributeMeta::kKeyForever)) attribute.key_ = store.text(attribute.key()).data();
+    if (meta.has(AttributeMeta::kValueForever)) return;
+    AttributePayload& payload = attribute.payload_;
+    if (meta.type() == AttributeType::string) [[likely]] {
+      payload.text = store.text({payload.text, meta.value_size()}).data();
+    } else {
+      payload = move_array(attribute.value(), store);
+    }
   }
-  return false;
-}
+
+  // Bytes that move() would copy: arrays, each rounded up to 8, and text.
+  struct Size {
+    std::size_t arrays = 0;
+    std::size_t texts = 0;
+  };
+  static void measure(const AttributeData& attribute, Size& sum) noexcept {
+    const AttributeMeta meta = attribute.meta_;
+    if (!meta.has(AttributeMeta::kKeyForever)) sum.texts += meta.key_size();
+    if (meta.has(AttributeMeta::kValueForever)) return;
+    if (meta.type() == AttributeType::string) [[likely]] {
+      sum.texts += meta.value_size();
+    } else {
+      measure_array(attribute.value(), sum);
+    }
+  }
+
+ private:
+  template <class Store>
+  [[gnu::noinline]] static AttributePayload move_array(AttributeValue value, Store& store) {
+    switch (value.type()) {
+      case AttributeType::string:
+      case AttributeType::boolean:
+      case AttributeType::integer:
+      case AttributeType::real:
+        break;
+      case AttributeType::strings: {
+        const std::span<std::string_view> copies = store.array(value.strings());
+        for (std::string_view& string : copies) string = store.text(string);
+        return {.strings = copies.data()};
+      }
+      case AttributeType::booleans:
+        return {.booleans = store.array(value.booleans()).data()};
+      case AttributeType::integers:
+        return {.integers = store.array(value.integers()).data()};
+      case AttributeType::reals:
+        return {.reals = store.array(value.reals()).data()};
+    }
+    return {};
+  }
+
+  [[gnu::noinline]] static void measure_array(AttributeValue value, Size& sum) noexcept {
+    switch (value.type()) {
+      case AttributeType::string:
+      case AttributeType::boolean:
+      case AttributeType::integer:
+      case AttributeType::real:
+        break;
+      case AttributeType::strings:
+        sum.arrays += value.strings().size_bytes();
+        for (const std::string_view text : value.strings()) sum.texts += text.size();
+        break;
+      case AttributeType::booleans:
+        sum.arrays += (value.booleans().size_bytes() + 7) & ~std::size_t{7};
+        break;
+      case AttributeType::integers:
+        sum.arrays += value.integers().size_bytes();
+        break;
+      case AttributeType::reals:
+        sum.arrays += value.reals().size_bytes();
+        break;
+    }
+  }
+};
+
+}  // namespace detail
 
 }  // namespace tyaprover::trace

@@ -3,12 +3,6 @@
 #include "tyaprover/trace/span.h"
 
 namespace tyaprover::trace {
-namespace {
-
-const Context kNoContext;
-
-}  // namespace
-
 Scope::Scope(Span& span) noexcept
     : context_(span.context(), current_context().baggage()), span_(&span), outer_(innermost) {
   innermost = this;
@@ -20,11 +14,6 @@ Scope::Scope(Context context) noexcept : context_(std::move(context)), outer_(in
 
 Scope::~Scope() {
   innermost = outer_;
-}
-
-const Context& current_context() noexcept {
-  const Scope* const scope = Scope::current();
-  return scope == nullptr ? kNoContext : scope->context();
 }
 
 }  // namespace tyaprover::trace

@@ -22,7 +22,7 @@ class Span;
 
 class Context {
  public:
-  Context() noexcept = default;
+  constexpr Context() noexcept = default;
   explicit Context(SpanContext span, std::shared_ptr<const Baggage> baggage = nullptr) noexcept
       : span_(std::move(span)), baggage_(std::move(baggage)) {}
 
@@ -63,8 +63,15 @@ class [[nodiscard]] Scope {
   const Scope* outer_;
 };
 
+namespace detail {
+inline constinit const Context no_context;
+}
+
 // This thread's current context; an empty one outside every scope. A thread-local read.
-[[nodiscard]] const Context& current_context() noexcept;
+[[nodiscard]] inline const Context& current_context() noexcept {
+  const Scope* const scope = Scope::current();
+  return scope == nullptr ? detail::no_context : scope->context();
+}
 // The span of the innermost scope, to add events and attributes to; nullptr outside every scope and
 // in a scope of a context. A thread-local read.
 [[nodiscard]] inline Span* current_span() noexcept {

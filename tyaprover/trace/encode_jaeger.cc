@@ -73,7 +73,7 @@ class Encoder {
     detail::append_repaired(out_, text);
   }
 
-  void tag(std::string_view key, const AttributeValue& value) {
+  void tag(std::string_view key, AttributeValue value) {
     string(1, key);
     switch (value.type()) {
       case AttributeType::boolean:

@@ -153,7 +153,7 @@ void put_array(Sink& sink, std::span<const T> values) {
 }
 
 template <class Sink>
-void put_value(Sink& sink, const AttributeValue& value) {
+void put_value(Sink& sink, AttributeValue value) {
   switch (value.type()) {
     case AttributeType::string:
       return put_scalar(sink, value.text().view());
@@ -176,7 +176,7 @@ void put_value(Sink& sink, const AttributeValue& value) {
 
 template <class Sink>
 void put_attribute(Sink& sink, std::uint32_t field, std::string_view key,
-                   const AttributeValue& value) {
+                   AttributeValue value) {
   sink.message(field, [&] {
     sink.text_field(1, key);
     sink.message(2, [&] { put_value(sink, value); });
@@ -322,7 +322,7 @@ void json_array(JsonWriter& json, std::span<const T> values) {
   json.end_array().end_object();
 }
 
-void json_attribute(JsonWriter& json, std::string_view key, const AttributeValue& value) {
+void json_attribute(JsonWriter& json, std::string_view key, AttributeValue value) {
   json.begin_object().key("key").string(key).key("value").begin_object();
   switch (value.type()) {
     case AttributeType::string:

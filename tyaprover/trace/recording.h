@@ -29,6 +29,7 @@ struct Recording {
   bool for_tail = false;         // kept only if the trace is: see SharedTrace
   std::uint64_t key_filter = 0;  // a bit per key seen: a key whose bit is clear is new
   std::uint32_t attribute_count = 0;
+  std::uint32_t plain_attributes = 0;  // as long as there are fewer, a new one needs no checks
   AttributeData inline_attributes[kInlineAttributes];
   std::vector<AttributeData> attributes;  // all of them, once there are more than fit inline
   std::vector<EventData> events;
@@ -39,7 +40,7 @@ struct Recording {
   static Recording* acquire();
   static void release(Recording* recording) noexcept;
 
-  void set_attribute(Text key, const AttributeValue& value);
+  void set_attribute(Text key, AttributeValue value);
   void add_link(const SpanContext& context, std::span<const Attribute> given);
   void add_event(Text name, std::span<const Attribute> given, std::int64_t unix_nanos);
   [[nodiscard]] Text keep(Text text);
@@ -47,11 +48,11 @@ struct Recording {
 
  private:
   friend struct RecordingPool;
-  [[nodiscard]] AttributeData keep(Text key, const AttributeValue& value);
-  [[nodiscard]] AttributeValue keep(const AttributeValue& value);
+  void set_attribute_checked(Text key, AttributeValue value);
+  void keep_at(AttributeData& place, Text key, AttributeValue value);
+  void cut(AttributeData& attribute);
   [[nodiscard]] std::span<const AttributeData> keep(std::span<const Attribute> given,
                                                     std::uint32_t limit, std::uint32_t& dropped);
-  [[nodiscard]] std::string_view cut(std::string_view text) const noexcept;
   void reset() noexcept;
 
   Recording* next_free_ = nullptr;

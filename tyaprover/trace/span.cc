@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
 
 #include "tyaprover/base/utf8.h"
 #include "tyaprover/trace/exception_type.h"
@@ -92,49 +93,56 @@ Text Recording::keep(Text text) {
   return text.lives_for_ever() ? text : Text(arena.copy(text.view()), false);
 }
 
-// At most value_length characters, whole ones.
-std::string_view Recording::cut(std::string_view text) const noexcept {
-  const std::size_t limit = provider->limits.value_length;
-  if (text.size() <= limit) return text;
-  std::size_t at = 0;
-  for (std::size_t characters = 0; characters < limit && at < text.size(); ++characters) {
-    at += decode_utf8(text, at).length;
-  }
-  return text.substr(0, at);
-}
+namespace {
 
-AttributeValue Recording::keep(const AttributeValue& value) {
-  const auto copy = [this]<class T>(std::span<const T> values) {
-    const std::span<T> copies = arena.array<T>(values.size());
+// Copies what an attribute points to into a recording.
+class Keeper {
+ public:
+  explicit Keeper(Recording& recording) noexcept : recording_(recording) {}
+
+  std::string_view text(std::string_view text) { return recording_.arena.copy(text); }
+  template <class T>
+  std::span<T> array(std::span<const T> values) {
+    const std::span<T> copies = recording_.arena.array<T>(values.size());
     std::copy(values.begin(), values.end(), copies.begin());
     return copies;
-  };
-  switch (value.type()) {
-    case AttributeType::string: {
-      const Text text = value.text();
-      return keep(Text(cut(text.view()), text.lives_for_ever()));
-    }
-    case AttributeType::boolean:
-    case AttributeType::integer:
-    case AttributeType::real:
-      return value;
-    case AttributeType::strings: {
-      const std::span<std::string_view> copies = copy(value.strings());
-      for (std::string_view& string : copies) string = arena.copy(cut(string));
-      return std::span<const std::string_view>(copies);
-    }
-    case AttributeType::booleans:
-      return std::span<const bool>(copy(value.booleans()));
-    case AttributeType::integers:
-      return std::span<const std::int64_t>(copy(value.integers()));
-    case AttributeType::reals:
-      return std::span<const double>(copy(value.reals()));
   }
-  return value;
+
+ private:
+  Recording& recording_;
+};
+
+}  // namespace
+
+inline void Recording::keep_at(AttributeData& place, Text key, AttributeValue value) {
+  new (&place) AttributeData(key, value);
+  Keeper keeper(*this);
+  AttributeMover::move(place, keeper);
 }
 
-AttributeData Recording::keep(Text key, const AttributeValue& value) {
-  return {keep(key), keep(value)};
+// Texts of at most value_length characters, whole ones.
+void Recording::cut(AttributeData& attribute) {
+  const std::size_t limit = provider->limits.value_length;
+  const auto shorten = [&](std::string_view text) {
+    if (text.size() <= limit) return text;
+    std::size_t at = 0;
+    for (std::size_t characters = 0; characters < limit && at < text.size(); ++characters) {
+      at += decode_utf8(text, at).length;
+    }
+    return text.substr(0, at);
+  };
+  const AttributeValue value = attribute.value();
+  if (value.type() == AttributeType::string) {
+    const Text text = value.text();
+    attribute = AttributeData(attribute.key_text(),
+                              Text(shorten(text.view()), text.lives_for_ever()));
+  } else if (value.type() == AttributeType::strings) {
+    const std::span<std::string_view> copies =
+        arena.array<std::string_view>(value.strings().size());
+    std::transform(value.strings().begin(), value.strings().end(), copies.begin(), shorten);
+    attribute =
+        AttributeData(attribute.key_text(), std::span<const std::string_view>(copies));
+  }
 }
 
 std::span<const AttributeData> Recording::keep(std::span<const Attribute> given,
@@ -147,43 +155,57 @@ std::span<const AttributeData> Recording::keep(std::span<const Attribute> given,
     const auto known = std::find_if(kept.data(), kept.data() + count,
                                     [&](const AttributeData& each) { return each.key() == key; });
     if (known != kept.data() + count) {
-      *known = keep(attribute.key, attribute.value);
+      keep_at(*known, attribute.key, attribute.value);
     } else if (count == limit || key.size() > AttributeData::kMaxKeySize) {
       ++dropped;
     } else {
-      kept[count++] = keep(attribute.key, attribute.value);
+      keep_at(kept[count++], attribute.key, attribute.value);
     }
+  }
+  if (provider->limits.value_length != SpanLimits::kNoLimit) {
+    for (AttributeData& each : kept.first(count)) cut(each);
   }
   return kept.first(count);
 }
 
-void Recording::set_attribute(Text key, const AttributeValue& value) {
+// Small, so that all it needs stays in registers: this runs ten times a span.
+void Recording::set_attribute(Text key, AttributeValue value) {
+  const std::string_view name = key;
+  // An empty key wraps around.
+  const bool has_plain_size = name.size() - 1 < AttributeData::kMaxKeySize;
+  if (!has_plain_size || attribute_count >= plain_attributes) [[unlikely]] {
+    return set_attribute_checked(key, value);
+  }
+  const std::uint64_t bit = key_bit(name);
+  if ((key_filter & bit) != 0) return set_attribute_checked(key, value);
+  key_filter |= bit;
+  keep_at(inline_attributes[attribute_count++], key, value);
+}
+
+[[gnu::noinline]] void Recording::set_attribute_checked(Text key, AttributeValue value) {
   const std::string_view name = key;
   if (name.empty()) return;
   AttributeData* const first = attributes.empty() ? inline_attributes : attributes.data();
-  const std::uint64_t bit = key_bit(name);
-  if ((key_filter & bit) != 0) {
-    AttributeData* const end = first + attribute_count;
-    AttributeData* const known = std::find_if(
-        first, end, [&](const AttributeData& each) { return each.key() == name; });
-    if (known != end) {
-      *known = AttributeData(known->key_text(), keep(value));
-      return;
-    }
+  AttributeData* const end = first + attribute_count;
+  AttributeData* const known =
+      std::find_if(first, end, [&](const AttributeData& each) { return each.key() == name; });
+  if (known != end) {
+    keep_at(*known, key, value);
+    if (provider->limits.value_length != SpanLimits::kNoLimit) cut(*known);
+    return;
   }
   if (attribute_count == provider->limits.attributes || name.size() > AttributeData::kMaxKeySize) {
     ++data.dropped_attributes;
     return;
   }
-  key_filter |= bit;
-  if (attribute_count < kInlineAttributes) {
-    inline_attributes[attribute_count] = keep(key, value);
-  } else {
-    if (attribute_count == kInlineAttributes) {
-      attributes.assign(std::begin(inline_attributes), std::end(inline_attributes));
-    }
-    attributes.push_back(keep(key, value));
+  key_filter |= key_bit(name);
+  if (attribute_count == kInlineAttributes) {
+    attributes.assign(std::begin(inline_attributes), std::end(inline_attributes));
   }
+  AttributeData& place = attribute_count < kInlineAttributes ? inline_attributes[attribute_count]
+                                                             : attributes.emplace_back();
+  keep_at(place, key, value);
+  if (provider->limits.value_length != SpanLimits::kNoLimit) cut(place);
   ++attribute_count;
 }
 
@@ -222,7 +244,7 @@ Span& Span::operator=(Span&& other) noexcept {
   return *this;
 }
 
-void Span::record_attribute(Text key, const AttributeValue& value) {
+void Span::record_attribute(Text key, AttributeValue value) {
   recording_->set_attribute(key, value);
 }
 

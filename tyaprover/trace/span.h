@@ -72,7 +72,7 @@ class [[nodiscard]] Span {
 
   // The last value of a key wins. An empty key, and keys over the provider's limit, are dropped;
   // the latter are counted.
-  Span& set_attribute(Text key, const AttributeValue& value) {
+  Span& set_attribute(Text key, AttributeValue value) {
     if (recording_ != nullptr) record_attribute(key, value);
     return *this;
   }
@@ -108,7 +108,7 @@ class [[nodiscard]] Span {
   Span(SpanContext context, detail::Recording* recording) noexcept
       : context_(std::move(context)), recording_(recording) {}
 
-  void record_attribute(Text key, const AttributeValue& value);
+  void record_attribute(Text key, AttributeValue value);
   void record_event(Text name, std::span<const Attribute> attributes, std::optional<WallTime> time);
   void record_link(const SpanContext& context, std::span<const Attribute> attributes);
   void finish(std::optional<WallTime> at) noexcept;

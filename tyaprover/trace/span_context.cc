@@ -1,6 +1,5 @@
 #include "tyaprover/trace/span_context.h"
 
-#include "tyaprover/base/ids.h"
 #include "tyaprover/trace/hex.h"
 #include "tyaprover/trace/shared_trace.h"
 
@@ -16,22 +15,6 @@ std::array<char, 16> SpanId::to_hex() const noexcept {
   std::array<char, 16> text;
   detail::write_hex(text.data(), value);
   return text;
-}
-
-TraceId make_trace_id() noexcept {
-  TraceId id;
-  do {
-    id = {random_u64(), random_u64()};
-  } while (!id.is_valid());
-  return id;
-}
-
-SpanId make_span_id() noexcept {
-  SpanId id;
-  do {
-    id = {random_u64()};
-  } while (!id.is_valid());
-  return id;
 }
 
 SpanContext::SpanContext(TraceId trace_id, SpanId span_id, TraceFlags flags, bool is_remote,

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tyaprover/base/ids.h"
+
 namespace tyaprover::trace {
 
 // 128 bits, made of 16 bytes in network order: `high` holds the first eight. All zeros is invalid.
@@ -42,8 +44,21 @@ struct SpanId {
 
 // New ids, never zero, from this thread's generator (base/ids.h), which is seeded by the kernel and
 // again in the child of a fork.
-[[nodiscard]] TraceId make_trace_id() noexcept;
-[[nodiscard]] SpanId make_span_id() noexcept;
+[[nodiscard]] inline TraceId make_trace_id() noexcept {
+  TraceId id;
+  do {
+    id.high = random_u64();
+    id.low = random_u64();
+  } while (!id.is_valid());
+  return id;
+}
+[[nodiscard]] inline SpanId make_span_id() noexcept {
+  SpanId id;
+  do {
+    id.value = random_u64();
+  } while (!id.is_valid());
+  return id;
+}
 
 // The trace-flags byte (W3C Trace Context 2 §3.2.2.5).
 struct TraceFlags {
@@ -91,7 +106,7 @@ class SharedTraceRef {
 // A default-constructed context is invalid: nobody's.
 class SpanContext {
  public:
-  SpanContext() noexcept = default;
+  constexpr SpanContext() noexcept = default;
   // `trace_state` is a tracestate field's value (see trace_context.h) or empty; it is copied, which
   // allocates until this thread has a spare buffer of that size.
   SpanContext(TraceId trace_id, SpanId span_id, TraceFlags flags, bool is_remote = false,

@@ -7,6 +7,8 @@
 #include <new>
 #include <type_traits>
 
+#include "tyaprover/trace/copy_bytes.h"
+
 namespace tyaprover::trace {
 namespace {
 
@@ -21,42 +23,6 @@ constexpr std::size_t round_up(std::size_t size) noexcept {
 // need alignment), text after them is packed without gaps.
 class Measure {
  public:
-  void text(const Text& text) noexcept {
-    if (!text.lives_for_ever()) texts_ += text.view().size();
-  }
-  template <class T>
-  void array(std::size_t count) noexcept {
-    arrays_ += round_up(count * sizeof(T));
-  }
-  void attributes(std::span<const AttributeData> attributes) noexcept {
-    array<AttributeData>(attributes.size());
-    for (const AttributeData& attribute : attributes) {
-      text(attribute.key_text());
-      const AttributeValue value = attribute.value();
-      switch (value.type()) {
-        case AttributeType::string:
-          text(value.text());
-          break;
-        case AttributeType::boolean:
-        case AttributeType::integer:
-        case AttributeType::real:
-          break;
-        case AttributeType::strings:
-          array<std::string_view>(value.strings().size());
-          for (const std::string_view string : value.strings()) texts_ += string.size();
-          break;
-        case AttributeType::booleans:
-          array<bool>(value.booleans().size());
-          break;
-        case AttributeType::integers:
-          array<std::int64_t>(value.integers().size());
-          break;
-        case AttributeType::reals:
-          array<double>(value.reals().size());
-          break;
-      }
-    }
-  }
   void span(const SpanData& span) noexcept {
     array<SpanData>(1);
     text(span.name);
@@ -74,12 +40,24 @@ class Measure {
       attributes(link.attributes);
     }
   }
-  [[nodiscard]] std::size_t arrays() const noexcept { return arrays_; }
-  [[nodiscard]] std::size_t total() const noexcept { return round_up(arrays_ + texts_); }
+  [[nodiscard]] PackedSize size() const noexcept {
+    return {sum_.arrays, round_up(sum_.arrays + sum_.texts)};
+  }
 
  private:
-  std::size_t arrays_ = 0;
-  std::size_t texts_ = 0;
+  void text(const Text& text) noexcept {
+    if (!text.lives_for_ever()) sum_.texts += text.view().size();
+  }
+  template <class T>
+  void array(std::size_t count) noexcept {
+    sum_.arrays += round_up(count * sizeof(T));
+  }
+  void attributes(std::span<const AttributeData> attributes) noexcept {
+    array<AttributeData>(attributes.size());
+    for (const AttributeData& each : attributes) detail::AttributeMover::measure(each, sum_);
+  }
+
+  detail::AttributeMover::Size sum_;
 };
 
 class Packer {
@@ -107,15 +85,11 @@ class Packer {
     return copy;
   }
 
- private:
   std::string_view text(std::string_view text) noexcept {
     char* const at = texts_;
-    if (!text.empty()) std::memcpy(at, text.data(), text.size());
+    detail::copy_bytes(at, text.data(), text.size());
     texts_ += text.size();
     return {at, text.size()};
-  }
-  void text(Text& field) noexcept {
-    if (!field.lives_for_ever()) field = Text(text(field.view()), false);
   }
   template <class T>
   std::span<T> array(std::span<const T> from) noexcept {
@@ -125,39 +99,15 @@ class Packer {
     arrays_ += round_up(from.size_bytes());
     return {at, from.size()};
   }
+
+ private:
+  void text(Text& field) noexcept {
+    if (!field.lives_for_ever()) field = Text(text(field.view()), false);
+  }
   void attributes(std::span<const AttributeData>& field) noexcept {
     const std::span<AttributeData> copies = array(field);
     field = copies;
-    for (AttributeData& attribute : copies) {
-      Text key = attribute.key_text();
-      text(key);
-      attribute = AttributeData(key, value(attribute.value()));
-    }
-  }
-  AttributeValue value(const AttributeValue& from) noexcept {
-    switch (from.type()) {
-      case AttributeType::string: {
-        Text copy = from.text();
-        text(copy);
-        return copy;
-      }
-      case AttributeType::boolean:
-      case AttributeType::integer:
-      case AttributeType::real:
-        return from;
-      case AttributeType::strings: {
-        const std::span<std::string_view> copies = array(from.strings());
-        for (std::string_view& string : copies) string = text(string);
-        return std::span<const std::string_view>(copies);
-      }
-      case AttributeType::booleans:
-        return std::span<const bool>(array(from.booleans()));
-      case AttributeType::integers:
-        return std::span<const std::int64_t>(array(from.integers()));
-      case AttributeType::reals:
-        return std::span<const double>(array(from.reals()));
-    }
-    return from;
+    for (AttributeData& each : copies) detail::AttributeMover::move(each, *this);
   }
 
   char* arrays_;
@@ -216,7 +166,7 @@ const AttributeData* SpanData::find(std::string_view key) const noexcept {
 PackedSize packed_size(const SpanData& span) noexcept {
   Measure measure;
   measure.span(span);
-  return {measure.arrays(), measure.total()};
+  return measure.size();
 }
 
 SpanData* pack(const SpanData& span, PackedSize size, char* to) noexcept {

@@ -109,7 +109,7 @@ const std::string kPath = "/api/items/4711/details";
 // Thread-safe initialisation, shared by the threads of a benchmark.
 TracerProvider& sampled_provider() {
   static TracerProvider provider(
-      {.processor = batch(std::make_shared<Sink>(), {.max_queue_size = 1 << 16})});
+      {.processor = batch(std::make_shared<Sink>(), {.max_queue_size = 1 << 11})});
   return provider;
 }
 

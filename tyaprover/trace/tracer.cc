@@ -66,19 +66,16 @@ UrlParts read_url(std::string_view url) {
 }  // namespace
 
 Span Tracer::start_span(Text name, const SpanOptions& options) const {
-  static const SpanContext no_parent;
-  const SpanContext& parent = options.root                ? no_parent
+  const SpanContext& parent = options.root                ? detail::no_context.span_context()
                               : options.parent.is_valid() ? options.parent
                                                           : current_context().span_context();
   const bool has_parent = parent.is_valid();
   const TraceId trace_id = has_parent ? parent.trace_id() : make_trace_id();
-  detail::SharedTraceRef shared;
-  if (has_parent) shared = parent.shared_;
+  detail::SharedTrace* const shared = parent.shared_.get();
+  const bool joins_tail = shared != nullptr && shared->has_tail();
 
   SamplingDecision decision;
-  bool for_tail = shared.get() != nullptr && shared.get()->has_tail();
-  const bool joins_tail = for_tail;
-  if (!for_tail) {
+  if (!joins_tail) {
     if (options.sampled && !has_parent) {
       decision.sampled = *options.sampled;
     } else {
@@ -89,44 +86,55 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
                                          .attributes = {options.attributes.begin(),
                                                         options.attributes.size()}});
     }
-    if (!decision.sampled && decision.tail != nullptr) {
-      for_tail = true;
-      shared = detail::SharedTrace::make(parent.trace_state(), decision.tail);
-    }
   }
-  core_->count_start(decision.sampled);
+  detail::ProviderCore::Local* const local = core_->locals.local();
+  if (local != nullptr) local->count(decision.sampled);
 
   TraceFlags flags;
   if (decision.sampled) flags.bits |= TraceFlags::kSampled;
   if (!has_parent || parent.flags().random()) flags.bits |= TraceFlags::kRandom;
-  SpanContext context(trace_id, make_span_id(), flags, std::move(shared));
-  if (!decision.sampled && !for_tail) return {std::move(context), nullptr};
+  const bool opens_tail = !decision.sampled && decision.tail != nullptr;
+  SpanContext context(trace_id, make_span_id(), flags,
+                      opens_tail ? detail::SharedTrace::make(parent.trace_state(), decision.tail)
+                                 : parent.shared_);
+  if (!decision.sampled && !joins_tail && !opens_tail) return {std::move(context), nullptr};
 
+  detail::Recording* const recording = start_recording(context, parent, name, options);
+  recording->for_tail = joins_tail || opens_tail;
+  recording->is_local_root = opens_tail;
+  return {std::move(context), recording};
+}
+
+detail::Recording* Tracer::start_recording(const SpanContext& context, const SpanContext& parent,
+                                           Text name, const SpanOptions& options) const {
   detail::Recording& recording = *detail::Recording::acquire();
   recording.provider = core_;
+  recording.plain_attributes = core_->plain_attributes;
   recording.start = core_->clock.now();
-  recording.for_tail = for_tail;
-  recording.is_local_root = for_tail && !joins_tail;
   SpanData& data = recording.data;
-  data.trace_id = trace_id;
+  data.trace_id = context.trace_id();
   data.span_id = context.span_id();
   data.parent_span_id = parent.span_id();
   data.parent_is_remote = parent.is_remote();
-  data.flags = flags;
+  data.flags = context.flags();
   data.kind = options.kind;
   data.scope = scope_;
   data.name = recording.keep(name);
-  const WallTime start =
-      options.start_time ? *options.start_time : std::chrono::system_clock::now();
-  data.start_unix_nanos =
-      std::chrono::duration_cast<Nanos>(start.time_since_epoch()).count();
+  if (options.start_time) {
+    data.start_unix_nanos =
+        std::chrono::duration_cast<Nanos>(options.start_time->time_since_epoch()).count();
+  } else {
+    detail::ProviderCore::Local* const local = core_->locals.local();
+    data.start_unix_nanos = local != nullptr ? local->unix_nanos(recording.start)
+                                             : detail::ProviderCore::unix_nanos_now();
+  }
   for (const Attribute& attribute : options.attributes) {
     recording.set_attribute(attribute.key, attribute.value);
   }
   for (const Link& link : options.links) {
     recording.add_link(link.context, {link.attributes.begin(), link.attributes.size()});
   }
-  return {std::move(context), &recording};
+  return &recording;
 }
 
 Span Tracer::start_http_client_span(std::string_view method, std::string_view url,
@@ -216,7 +224,7 @@ FlushResult TracerProvider::shutdown(Nanos timeout) {
 
 ProviderStats TracerProvider::stats() const {
   ProviderStats stats;
-  core_->started.for_each([&](const detail::ProviderCore::Started& each) {
+  core_->locals.for_each([&](const detail::ProviderCore::Local& each) {
     stats.started_sampled += each.sampled.load(std::memory_order_relaxed);
     stats.started_unsampled += each.unsampled.load(std::memory_order_relaxed);
   });

@@ -37,13 +37,15 @@ namespace tyaprover::trace {
 
 // How much one span keeps; what is over is dropped and counted.
 struct SpanLimits {
+  static constexpr std::uint32_t kNoLimit = 0xffff'ffff;
+
   std::uint32_t attributes = 128;
   std::uint32_t events = 128;
   std::uint32_t links = 128;
   std::uint32_t attributes_per_event = 128;
   std::uint32_t attributes_per_link = 128;
   // Characters of a text value (of each element of an array); longer ones are cut.
-  std::uint32_t value_length = 0xffff'ffff;
+  std::uint32_t value_length = kNoLimit;
 };
 
 // Attributes of a wrapped function, which outlives the call that wraps it.
@@ -92,6 +94,9 @@ class Tracer {
   Tracer(detail::ProviderCore& core, const InstrumentationScope& scope) noexcept
       : core_(&core), scope_(&scope) {}
 
+  [[nodiscard]] detail::Recording* start_recording(const SpanContext& context,
+                                                   const SpanContext& parent, Text name,
+                                                   const SpanOptions& options) const;
   [[nodiscard]] Span start_traced(std::string_view name, const TracedOptions& options) const;
 
   detail::ProviderCore* core_;
@@ -184,7 +189,9 @@ auto call_with_span(F& fn, Span& span, Args&&... args) -> decltype(auto) {
 
 // `fn` and the arguments live in this coroutine's frame until the one it awaits has ended.
 template <class R, class F, class... Args>
-R run_traced(Span span, std::shared_ptr<F> fn, Args... args) {
+R run_traced(Span started, std::shared_ptr<F> fn, Args... args) {
+  // A local, because a parameter would live as long as the frame: until the result is thrown away.
+  Span span = std::move(started);
   try {
     co_return co_await call_with_span(*fn, span, std::move(args)...);
   } catch (...) {

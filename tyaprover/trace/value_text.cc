@@ -27,7 +27,7 @@ void write_array(JsonWriter& json, std::span<const T> values) {
 
 }  // namespace
 
-void write_json_value(JsonWriter& json, const AttributeValue& value) {
+void write_json_value(JsonWriter& json, AttributeValue value) {
   switch (value.type()) {
     case AttributeType::string:
       return write(json, value.text().view());
@@ -48,7 +48,7 @@ void write_json_value(JsonWriter& json, const AttributeValue& value) {
   }
 }
 
-void append_value_text(std::string& out, const AttributeValue& value) {
+void append_value_text(std::string& out, AttributeValue value) {
   if (value.type() == AttributeType::string) {
     out += value.text().view();
   } else if (value.type() == AttributeType::real && !std::isfinite(value.real())) {

@@ -11,8 +11,8 @@
 namespace tyaprover::trace::detail {
 
 // Arrays as JSON arrays; what JSON numbers cannot say as null.
-void write_json_value(JsonWriter& json, const AttributeValue& value);
+void write_json_value(JsonWriter& json, AttributeValue value);
 // Text as it is; numbers and arrays as in JSON, `NaN`, `Infinity` and `-Infinity` as such.
-void append_value_text(std::string& out, const AttributeValue& value);
+void append_value_text(std::string& out, AttributeValue value);
 
 }  // namespace tyaprover::trace::detail
