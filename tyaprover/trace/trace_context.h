@@ -31,8 +31,9 @@ struct TraceContext {
                                                         std::string_view tracestate = {});
 };
 
-// The list of a tracestate field (§3.3). Keys follow the grammar of Level 1, which all that Level 2
-// makes is part of.
+// The list of a tracestate field (§3.3). Keys follow the grammar of Level 1, a Recommendation with a
+// test suite. Level 2, still a draft, also lets simple keys begin with a digit and puts no bounds on
+// the parts around `@`; states with such keys are dropped, as every Level 1 peer would.
 class TraceState {
  public:
   static constexpr std::size_t kMaxMembers = 32;
