@@ -5,38 +5,22 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstddef>
 
 namespace tyaprover {
+namespace detail {
+
+constinit std::atomic<std::uint32_t> fork_generation{1};
+constinit thread_local RandomGenerator random_generator;
+
+}  // namespace detail
+
 namespace {
 
-// Counts the forks behind us. Relaxed: only the forking thread survives in the child, and it wrote
-// this.
-constinit std::atomic<std::uint32_t> fork_generation{1};
-
-// Xoshiro256** 1.0 (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018).
-struct Generator {
-  std::uint64_t state[4] = {};
-  std::uint32_t generation = 0;  // 0 = never seeded
-
-  void seed() noexcept;
-  std::uint64_t next() noexcept {
-    const std::uint64_t result = std::rotl(state[1] * 5, 7) * 9;
-    const std::uint64_t t = state[1] << 17;
-    state[2] ^= state[0];
-    state[3] ^= state[1];
-    state[1] ^= state[2];
-    state[0] ^= state[3];
-    state[2] ^= t;
-    state[3] = std::rotl(state[3], 45);
-    return result;
-  }
-};
-
-// Constant-initialised, so that an access costs no guard.
-constinit thread_local Generator generator;
+// Runs before main() in every program that asks for a random number or the generation.
+[[maybe_unused]] const int registered = pthread_atfork(
+    nullptr, nullptr, [] { detail::fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
 // SplitMix64: spreads what little the clock and the addresses give, where the kernel gives nothing.
 std::uint64_t split_mix(std::uint64_t& x) noexcept {
@@ -58,21 +42,6 @@ bool fill_from_kernel(std::uint64_t (&words)[4]) noexcept {
   return true;
 }
 
-[[gnu::noinline]] void Generator::seed() noexcept {
-  [[maybe_unused]] static const int registered = pthread_atfork(
-      nullptr, nullptr, [] { fork_generation.fetch_add(1, std::memory_order_relaxed); });
-  const int saved_errno = errno;
-  if (!fill_from_kernel(state)) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    std::uint64_t x = static_cast<std::uint64_t>(now) ^ reinterpret_cast<std::uintptr_t>(this) ^
-                      (static_cast<std::uint64_t>(getpid()) << 32);
-    for (std::uint64_t& word : state) word = split_mix(x);
-  }
-  errno = saved_errno;
-  state[0] |= 1;  // the state of all zeros would never leave itself
-  generation = fork_generation.load(std::memory_order_relaxed);
-}
-
 constexpr char kHex[] = "0123456789abcdef";
 
 // The lowest `digits` hex digits of `value`, highest first.
@@ -86,11 +55,17 @@ char* write_hex(char* out, std::uint64_t value, unsigned digits) noexcept {
 
 }  // namespace
 
-std::uint64_t random_u64() noexcept {
-  Generator& mine = generator;
-  if (mine.generation != fork_generation.load(std::memory_order_relaxed)) [[unlikely]]
-    mine.seed();
-  return mine.next();
+[[gnu::noinline]] void detail::RandomGenerator::seed() noexcept {
+  const int saved_errno = errno;
+  if (!fill_from_kernel(state)) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::uint64_t x = static_cast<std::uint64_t>(now) ^ reinterpret_cast<std::uintptr_t>(this) ^
+                      (static_cast<std::uint64_t>(getpid()) << 32);
+    for (std::uint64_t& word : state) word = split_mix(x);
+  }
+  errno = saved_errno;
+  state[0] |= 1;  // the state of all zeros would never leave itself
+  generation = tyaprover::fork_generation();
 }
 
 void write_uuid_v7(char (&out)[36], std::chrono::system_clock::time_point now) noexcept {

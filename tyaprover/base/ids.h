@@ -8,13 +8,54 @@
 //   write_uuid_v7(id, std::chrono::system_clock::now());
 #pragma once
 
+#include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 
 namespace tyaprover {
 
+namespace detail {
+
+extern constinit std::atomic<std::uint32_t> fork_generation;
+
+// Xoshiro256** 1.0 (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2018).
+struct RandomGenerator {
+  std::uint64_t state[4] = {};
+  std::uint32_t generation = 0;  // 0 = never seeded
+
+  void seed() noexcept;
+  std::uint64_t next() noexcept {
+    const std::uint64_t result = std::rotl(state[1] * 5, 7) * 9;
+    const std::uint64_t t = state[1] << 17;
+    state[2] ^= state[0];
+    state[3] ^= state[1];
+    state[1] ^= state[2];
+    state[0] ^= state[3];
+    state[2] ^= t;
+    state[3] = std::rotl(state[3], 45);
+    return result;
+  }
+};
+// Constant-initialised, so that an access costs no guard.
+extern constinit thread_local RandomGenerator random_generator;
+
+}  // namespace detail
+
+// Differs between a process and its child, from the moment fork() returns there: who owns threads or
+// queues compares it to notice that they stayed behind. Relaxed: only the forking thread survives in
+// the child, and it wrote this.
+[[nodiscard]] inline std::uint32_t fork_generation() noexcept {
+  return detail::fork_generation.load(std::memory_order_relaxed);
+}
+
 // Uniform over all 64-bit values.
-[[nodiscard]] std::uint64_t random_u64() noexcept;
+[[nodiscard]] inline std::uint64_t random_u64() noexcept {
+  detail::RandomGenerator& mine = detail::random_generator;
+  if (mine.generation != fork_generation()) [[unlikely]]
+    mine.seed();
+  return mine.next();
+}
 
 // A new UUIDv7 (RFC 9562 §5.7) in lower case, 36 bytes, no terminator: ids made in order of time
 // sort in it.

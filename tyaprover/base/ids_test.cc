@@ -62,6 +62,17 @@ TEST(RandomU64, ChildOfAForkDiffers) {
   close(ends[1]);
 }
 
+TEST(ForkGeneration, DiffersInTheChildOnly) {
+  const std::uint32_t before = fork_generation();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) _exit(fork_generation() == before ? 1 : 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(fork_generation(), before);
+}
+
 TEST(UuidV7, HasTheLayoutOfTheStandard) {
   // RFC 9562 appendix A.6: 2022-02-22T19:22:22Z.
   const std::string id = uuid_at(system_clock::time_point(milliseconds(0x017F22E279B0)));

@@ -1,0 +1,549 @@
+#include "tyaprover/trace/encode_otlp.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "tyaprover/base/json_writer.h"
+#include "tyaprover/trace/hex.h"
+#include "tyaprover/trace/span_groups.h"
+#include "tyaprover/trace/utf8_repair.h"
+
+// Protobuf wants the length of every nested message in front of it. The messages are described once,
+// as a template over where fields go: Measure notes the length of each message in the order they
+// begin, Write repeats the walk and takes the lengths from that list.
+//
+// Field numbers: opentelemetry/proto/{collector/trace,trace,resource,common}/v1.
+
+namespace tyaprover::trace {
+namespace {
+
+enum WireType : std::uint32_t { varint = 0, fixed64 = 1, delimited = 2, fixed32 = 5 };
+
+constexpr std::size_t varint_size(std::uint64_t value) noexcept {
+  return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
+}
+
+class Measure {
+ public:
+  void varint_field(std::uint32_t field, std::uint64_t value) {
+    size_ += varint_size(field << 3) + varint_size(value);
+  }
+  void fixed64_field(std::uint32_t field, std::uint64_t) { size_ += varint_size(field << 3) + 8; }
+  void fixed32_field(std::uint32_t field, std::uint32_t) { size_ += varint_size(field << 3) + 4; }
+  void bytes_field(std::uint32_t field, std::string_view bytes) { add(field, bytes.size()); }
+  void text_field(std::uint32_t field, std::string_view text) {
+    add(field, detail::repaired_size(text));
+  }
+  template <class F>
+  void message(std::uint32_t field, F fields) {
+    const std::size_t index = sizes_.size();
+    sizes_.push_back(0);
+    const std::size_t before = size_;
+    fields();
+    const std::size_t size = size_ - before;
+    sizes_[index] = size;
+    size_ += varint_size(field << 3) + varint_size(size);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::vector<std::size_t> take_sizes() noexcept { return std::move(sizes_); }
+
+ private:
+  void add(std::uint32_t field, std::size_t size) {
+    size_ += varint_size(field << 3) + varint_size(size) + size;
+  }
+
+  std::size_t size_ = 0;
+  std::vector<std::size_t> sizes_;
+};
+
+class Write {
+ public:
+  Write(std::string& out, std::vector<std::size_t> sizes) noexcept
+      : out_(out), sizes_(std::move(sizes)) {}
+
+  void varint_field(std::uint32_t field, std::uint64_t value) {
+    put_varint(field << 3 | varint);
+    put_varint(value);
+  }
+  void fixed64_field(std::uint32_t field, std::uint64_t value) {
+    put_varint(field << 3 | fixed64);
+    for (int shift = 0; shift < 64; shift += 8) out_ += static_cast<char>(value >> shift);
+  }
+  void fixed32_field(std::uint32_t field, std::uint32_t value) {
+    put_varint(field << 3 | fixed32);
+    for (int shift = 0; shift < 32; shift += 8) out_ += static_cast<char>(value >> shift);
+  }
+  void bytes_field(std::uint32_t field, std::string_view bytes) {
+    put_varint(field << 3 | delimited);
+    put_varint(bytes.size());
+    out_ += bytes;
+  }
+  void text_field(std::uint32_t field, std::string_view text) {
+    put_varint(field << 3 | delimited);
+    put_varint(detail::repaired_size(text));
+    detail::append_repaired(out_, text);
+  }
+  template <class F>
+  void message(std::uint32_t field, F fields) {
+    put_varint(field << 3 | delimited);
+    put_varint(sizes_[next_++]);
+    fields();
+  }
+
+ private:
+  void put_varint(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) out_ += static_cast<char>(value | 0x80);
+    out_ += static_cast<char>(value);
+  }
+
+  std::string& out_;
+  std::vector<std::size_t> sizes_;
+  std::size_t next_ = 0;
+};
+
+// The bytes of ids in network order.
+struct IdBytes {
+  explicit IdBytes(TraceId id) noexcept : size(16) {
+    put(bytes, id.high);
+    put(bytes + 8, id.low);
+  }
+  explicit IdBytes(SpanId id) noexcept : size(8) { put(bytes, id.value); }
+  static void put(char* to, std::uint64_t value) noexcept {
+    for (int shift = 56; shift >= 0; shift -= 8) *to++ = static_cast<char>(value >> shift);
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {bytes, size}; }
+
+  char bytes[16];
+  std::size_t size;
+};
+
+// bits 0-7: the W3C flags; bit 8: it is known whether the parent is remote; bit 9: it is.
+std::uint32_t otlp_flags(TraceFlags flags, bool is_remote) noexcept {
+  return flags.bits | 0x100u | (is_remote ? 0x200u : 0u);
+}
+
+template <class Sink>
+void put_scalar(Sink& sink, std::string_view text) {
+  sink.text_field(1, text);
+}
+template <class Sink>
+void put_scalar(Sink& sink, bool value) {
+  sink.varint_field(2, value ? 1 : 0);
+}
+template <class Sink>
+void put_scalar(Sink& sink, std::int64_t value) {
+  sink.varint_field(3, static_cast<std::uint64_t>(value));
+}
+template <class Sink>
+void put_scalar(Sink& sink, double value) {
+  sink.fixed64_field(4, std::bit_cast<std::uint64_t>(value));
+}
+
+template <class Sink, class T>
+void put_array(Sink& sink, std::span<const T> values) {
+  sink.message(5, [&] {
+    for (const T& value : values) {
+      sink.message(1, [&] { put_scalar(sink, value); });
+    }
+  });
+}
+
+template <class Sink>
+void put_value(Sink& sink, AttributeValue value) {
+  switch (value.type()) {
+    case AttributeType::string:
+      return put_scalar(sink, value.text().view());
+    case AttributeType::boolean:
+      return put_scalar(sink, value.boolean());
+    case AttributeType::integer:
+      return put_scalar(sink, value.integer());
+    case AttributeType::real:
+      return put_scalar(sink, value.real());
+    case AttributeType::strings:
+      return put_array(sink, value.strings());
+    case AttributeType::booleans:
+      return put_array(sink, value.booleans());
+    case AttributeType::integers:
+      return put_array(sink, value.integers());
+    case AttributeType::reals:
+      return put_array(sink, value.reals());
+  }
+}
+
+template <class Sink>
+void put_attribute(Sink& sink, std::uint32_t field, std::string_view key,
+                   AttributeValue value) {
+  sink.message(field, [&] {
+    sink.text_field(1, key);
+    sink.message(2, [&] { put_value(sink, value); });
+  });
+}
+
+template <class Sink>
+void put_attributes(Sink& sink, std::uint32_t field, std::span<const AttributeData> attributes) {
+  for (const AttributeData& each : attributes) put_attribute(sink, field, each.key(), each.value());
+}
+
+template <class Sink>
+void put_count(Sink& sink, std::uint32_t field, std::uint32_t count) {
+  if (count != 0) sink.varint_field(field, count);
+}
+
+template <class Sink>
+void put_event(Sink& sink, const EventData& event) {
+  sink.fixed64_field(1, static_cast<std::uint64_t>(event.unix_nanos));
+  sink.text_field(2, event.name.view());
+  put_attributes(sink, 3, event.attributes);
+  put_count(sink, 4, event.dropped_attributes);
+}
+
+template <class Sink>
+void put_link(Sink& sink, const LinkData& link) {
+  sink.bytes_field(1, IdBytes(link.trace_id).view());
+  sink.bytes_field(2, IdBytes(link.span_id).view());
+  if (!link.trace_state.empty()) sink.text_field(3, link.trace_state.view());
+  put_attributes(sink, 4, link.attributes);
+  put_count(sink, 5, link.dropped_attributes);
+  sink.fixed32_field(6, otlp_flags(link.flags, link.is_remote));
+}
+
+// Status.code: unset 0, ok 1, error 2.
+unsigned status_code(SpanStatus status) noexcept {
+  return static_cast<unsigned>(status);
+}
+// SpanKind: unspecified 0, internal 1, server 2, client 3, producer 4, consumer 5.
+unsigned span_kind(SpanKind kind) noexcept {
+  return static_cast<unsigned>(kind) + 1;
+}
+
+template <class Sink>
+void put_span(Sink& sink, const SpanData& span) {
+  sink.bytes_field(1, IdBytes(span.trace_id).view());
+  sink.bytes_field(2, IdBytes(span.span_id).view());
+  if (!span.trace_state.empty()) sink.text_field(3, span.trace_state.view());
+  if (span.parent_span_id.is_valid()) sink.bytes_field(4, IdBytes(span.parent_span_id).view());
+  sink.text_field(5, span.name.view());
+  sink.varint_field(6, span_kind(span.kind));
+  sink.fixed64_field(7, static_cast<std::uint64_t>(span.start_unix_nanos));
+  sink.fixed64_field(8, static_cast<std::uint64_t>(span.end_unix_nanos));
+  put_attributes(sink, 9, span.attributes);
+  put_count(sink, 10, span.dropped_attributes);
+  for (const EventData& event : span.events) sink.message(11, [&] { put_event(sink, event); });
+  put_count(sink, 12, span.dropped_events);
+  for (const LinkData& link : span.links) sink.message(13, [&] { put_link(sink, link); });
+  put_count(sink, 14, span.dropped_links);
+  sink.message(15, [&] {
+    if (!span.status_description.empty()) sink.text_field(2, span.status_description.view());
+    if (span.status != SpanStatus::unset) sink.varint_field(3, status_code(span.status));
+  });
+  sink.fixed32_field(16, otlp_flags(span.flags, span.parent_is_remote));
+}
+
+using Scopes = std::span<const InstrumentationScope* const>;
+
+// The scopes at the front that share a resource.
+Scopes take_resource(Scopes& scopes) {
+  std::size_t count = 0;
+  while (count < scopes.size() && scopes[count]->resource == scopes.front()->resource) ++count;
+  const Scopes first = scopes.first(count);
+  scopes = scopes.subspan(count);
+  return first;
+}
+
+template <class Sink>
+void put_request(Sink& sink, Scopes scopes, std::span<const SpanData> spans) {
+  while (!scopes.empty()) {
+    const Scopes of_resource = take_resource(scopes);
+    sink.message(1, [&] {
+      sink.message(1, [&] {
+        for (const auto& [key, value] : of_resource.front()->resource) {
+          put_attribute(sink, 1, key, std::string_view(value));
+        }
+      });
+      for (const InstrumentationScope* scope : of_resource) {
+        sink.message(2, [&] {
+          sink.message(1, [&] {
+            sink.text_field(1, scope->name);
+            if (!scope->version.empty()) sink.text_field(2, scope->version);
+          });
+          for (const SpanData& span : spans) {
+            if (span.scope == scope) sink.message(2, [&] { put_span(sink, span); });
+          }
+        });
+      }
+    });
+  }
+}
+
+// JSON.
+
+void json_integer_as_text(JsonWriter& json, std::int64_t value) {
+  char digits[24];
+  json.string({digits, std::to_chars(digits, digits + sizeof(digits), value).ptr});
+}
+
+template <std::size_t N>
+void json_hex(JsonWriter& json, const std::array<char, N>& digits) {
+  json.string({digits.data(), N});
+}
+
+void json_scalar(JsonWriter& json, std::string_view text) {
+  json.key("stringValue").string(text);
+}
+void json_scalar(JsonWriter& json, bool value) {
+  json.key("boolValue").boolean(value);
+}
+void json_scalar(JsonWriter& json, std::int64_t value) {
+  json.key("intValue");
+  json_integer_as_text(json, value);
+}
+// The JSON mapping of proto3 writes what JSON numbers cannot say as words.
+void json_scalar(JsonWriter& json, double value) {
+  json.key("doubleValue");
+  if (std::isfinite(value)) {
+    json.number(value);
+  } else {
+    json.string(std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
+  }
+}
+
+template <class T>
+void json_array(JsonWriter& json, std::span<const T> values) {
+  json.key("arrayValue").begin_object().key("values").begin_array();
+  for (const T& value : values) {
+    json.begin_object();
+    json_scalar(json, value);
+    json.end_object();
+  }
+  json.end_array().end_object();
+}
+
+void json_attribute(JsonWriter& json, std::string_view key, AttributeValue value) {
+  json.begin_object().key("key").string(key).key("value").begin_object();
+  switch (value.type()) {
+    case AttributeType::string:
+      json_scalar(json, value.text().view());
+      break;
+    case AttributeType::boolean:
+      json_scalar(json, value.boolean());
+      break;
+    case AttributeType::integer:
+      json_scalar(json, value.integer());
+      break;
+    case AttributeType::real:
+      json_scalar(json, value.real());
+      break;
+    case AttributeType::strings:
+      json_array(json, value.strings());
+      break;
+    case AttributeType::booleans:
+      json_array(json, value.booleans());
+      break;
+    case AttributeType::integers:
+      json_array(json, value.integers());
+      break;
+    case AttributeType::reals:
+      json_array(json, value.reals());
+      break;
+  }
+  json.end_object().end_object();
+}
+
+void json_attributes(JsonWriter& json, std::span<const AttributeData> attributes) {
+  json.key("attributes").begin_array();
+  for (const AttributeData& each : attributes) json_attribute(json, each.key(), each.value());
+  json.end_array();
+}
+
+void json_event(JsonWriter& json, const EventData& event) {
+  json.begin_object().key("timeUnixNano");
+  json_integer_as_text(json, event.unix_nanos);
+  json.key("name").string(event.name);
+  json_attributes(json, event.attributes);
+  json.key("droppedAttributesCount").integer(event.dropped_attributes).end_object();
+}
+
+void json_link(JsonWriter& json, const LinkData& link) {
+  json.begin_object().key("traceId");
+  json_hex(json, link.trace_id.to_hex());
+  json.key("spanId");
+  json_hex(json, link.span_id.to_hex());
+  if (!link.trace_state.empty()) json.key("traceState").string(link.trace_state);
+  json_attributes(json, link.attributes);
+  json.key("droppedAttributesCount").integer(link.dropped_attributes);
+  json.key("flags").integer(otlp_flags(link.flags, link.is_remote)).end_object();
+}
+
+void json_span(JsonWriter& json, const SpanData& span) {
+  json.begin_object().key("traceId");
+  json_hex(json, span.trace_id.to_hex());
+  json.key("spanId");
+  json_hex(json, span.span_id.to_hex());
+  if (!span.trace_state.empty()) json.key("traceState").string(span.trace_state);
+  if (span.parent_span_id.is_valid()) {
+    json.key("parentSpanId");
+    json_hex(json, span.parent_span_id.to_hex());
+  }
+  json.key("flags").integer(otlp_flags(span.flags, span.parent_is_remote));
+  json.key("name").string(span.name).key("kind").integer(span_kind(span.kind));
+  json.key("startTimeUnixNano");
+  json_integer_as_text(json, span.start_unix_nanos);
+  json.key("endTimeUnixNano");
+  json_integer_as_text(json, span.end_unix_nanos);
+  json_attributes(json, span.attributes);
+  json.key("droppedAttributesCount").integer(span.dropped_attributes);
+  json.key("events").begin_array();
+  for (const EventData& event : span.events) json_event(json, event);
+  json.end_array().key("droppedEventsCount").integer(span.dropped_events);
+  json.key("links").begin_array();
+  for (const LinkData& link : span.links) json_link(json, link);
+  json.end_array().key("droppedLinksCount").integer(span.dropped_links);
+  json.key("status").begin_object().key("code").integer(status_code(span.status));
+  if (!span.status_description.empty()) json.key("message").string(span.status_description);
+  json.end_object().end_object();
+}
+
+// Reading the response.
+
+class ProtobufReader {
+ public:
+  explicit ProtobufReader(std::string_view bytes) noexcept : rest_(bytes) {}
+
+  [[nodiscard]] bool done() const noexcept { return rest_.empty(); }
+  std::optional<std::uint64_t> varint() noexcept {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(rest_.front());
+      rest_.remove_prefix(1);
+      value |= std::uint64_t{byte & 0x7fu} << shift;
+      if (byte < 0x80) return value;
+    }
+    return std::nullopt;
+  }
+  std::optional<std::string_view> take(std::uint64_t size) noexcept {
+    if (size > rest_.size()) return std::nullopt;
+    const std::string_view taken = rest_.substr(0, static_cast<std::size_t>(size));
+    rest_.remove_prefix(taken.size());
+    return taken;
+  }
+  std::optional<std::string_view> delimited() noexcept {
+    const auto size = varint();
+    return size ? take(*size) : std::nullopt;
+  }
+  bool skip(std::uint64_t wire_type) noexcept {
+    switch (wire_type) {
+      case WireType::varint:
+        return varint().has_value();
+      case WireType::fixed64:
+        return take(8).has_value();
+      case WireType::delimited:
+        return delimited().has_value();
+      case WireType::fixed32:
+        return take(4).has_value();
+      default:
+        return false;
+    }
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+bool read_partial_success(std::string_view message, PartialSuccess& partial) {
+  for (ProtobufReader reader(message); !reader.done();) {
+    const auto tag = reader.varint();
+    if (!tag) return false;
+    if (*tag == (1u << 3 | varint)) {
+      const auto rejected = reader.varint();
+      if (!rejected) return false;
+      partial.rejected_spans = *rejected >> 63 != 0 ? 0 : *rejected;  // an int64
+    } else if (*tag == (2u << 3 | delimited)) {
+      const auto text = reader.delimited();
+      if (!text) return false;
+      partial.message = *text;
+    } else if (!reader.skip(*tag & 7)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// What follows `"name"` and a colon, or nothing.
+std::string_view value_after(std::string_view body, std::string_view quoted_name) noexcept {
+  const std::size_t at = body.find(quoted_name);
+  if (at == std::string_view::npos) return {};
+  body.remove_prefix(at + quoted_name.size());
+  const std::size_t colon = body.find_first_not_of(" \t\r\n");
+  if (colon == std::string_view::npos || body[colon] != ':') return {};
+  const std::size_t value = body.find_first_not_of(" \t\r\n", colon + 1);
+  return value == std::string_view::npos ? std::string_view() : body.substr(value);
+}
+
+}  // namespace
+
+void encode_otlp_protobuf(std::span<const SpanData> spans, std::string& out) {
+  const auto scopes = detail::scopes_of(spans);
+  Measure measure;
+  put_request(measure, scopes, spans);
+  out.clear();
+  out.reserve(measure.size());
+  Write write(out, measure.take_sizes());
+  put_request(write, scopes, spans);
+}
+
+void encode_otlp_json(std::span<const SpanData> spans, std::string& out) {
+  const auto all_scopes = detail::scopes_of(spans);
+  out.clear();
+  JsonWriter json(out);
+  json.begin_object().key("resourceSpans").begin_array();
+  for (Scopes scopes = all_scopes; !scopes.empty();) {
+    const Scopes of_resource = take_resource(scopes);
+    json.begin_object().key("resource").begin_object().key("attributes").begin_array();
+    for (const auto& [key, value] : of_resource.front()->resource) {
+      json_attribute(json, key, std::string_view(value));
+    }
+    json.end_array().end_object().key("scopeSpans").begin_array();
+    for (const InstrumentationScope* scope : of_resource) {
+      json.begin_object().key("scope").begin_object().key("name").string(scope->name);
+      if (!scope->version.empty()) json.key("version").string(scope->version);
+      json.end_object().key("spans").begin_array();
+      for (const SpanData& span : spans) {
+        if (span.scope == scope) json_span(json, span);
+      }
+      json.end_array().end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+}
+
+std::optional<PartialSuccess> decode_otlp_response_protobuf(std::string_view body) {
+  PartialSuccess partial;
+  for (ProtobufReader reader(body); !reader.done();) {
+    const auto tag = reader.varint();
+    if (!tag) return std::nullopt;
+    if (*tag != (1u << 3 | delimited)) {
+      if (!reader.skip(*tag & 7)) return std::nullopt;
+      continue;
+    }
+    const auto message = reader.delimited();
+    if (!message || !read_partial_success(*message, partial)) return std::nullopt;
+  }
+  return partial;
+}
+
+PartialSuccess scan_otlp_response_json(std::string_view body) {
+  PartialSuccess partial;
+  std::string_view rejected = value_after(body, "\"rejectedSpans\"");
+  if (rejected.starts_with('"')) rejected.remove_prefix(1);
+  std::from_chars(rejected.data(), rejected.data() + rejected.size(), partial.rejected_spans);
+  const std::string_view message = value_after(body, "\"errorMessage\"");
+  if (message.starts_with('"')) partial.message = message.substr(1, message.find('"', 1) - 1);
+  return partial;
+}
+
+}  // namespace tyaprover::trace
