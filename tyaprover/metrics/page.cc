@@ -253,7 +253,10 @@ void Page::State::add_registry(Registry::State& registry,
         made.name = name;
         made.family.emplace(*entry.family);
         made.registry = &registry;
-        made.counts_scrape = options.names.empty();
+        // The first of two names counts, so that both leave the page at once.
+        made.counts_scrape = options.names.empty() &&
+                             (entry.seed_name.empty() || options.naming == Naming::prometheus ||
+                              name < entry.seed_name);
         add(std::move(made), options);
       }
       if (!entry.seed_name.empty() && options.naming != Naming::prometheus) {
@@ -263,7 +266,8 @@ void Page::State::add_registry(Registry::State& registry,
         second.registry = &registry;
         second.scale = entry.seed_scale;
         second.second_name = true;
-        second.counts_scrape = options.names.empty() && options.naming == Naming::seed;
+        second.counts_scrape =
+            options.names.empty() && (options.naming == Naming::seed || entry.seed_name < name);
         add(std::move(second), options);
       }
     }

@@ -624,18 +624,16 @@ bool Family::read_for_page(Series& series, Reading& reading, bool counts_as_scra
   const std::lock_guard lock(mutex_);
   if ((series.references.load(std::memory_order_relaxed) & Series::kListed) == 0) return false;
   SeriesExtras& extras = series.get_extras();
-  if (extras.last == nullptr || !extras.last->same_values(reading)) {
+  const bool changed = extras.last == nullptr || !extras.last->same_values(reading);
+  if (!counts_as_scrape) {
+    if (extras.hidden && !changed) return false;
+  } else if (changed) {
     extras.last = std::make_unique<Reading>(reading);
     extras.unchanged = 0;
     extras.hidden = false;
-  } else if (counts_as_scrape) {
-    ++extras.unchanged;
-  }
-  if (!extras.hidden && extras.unchanged >= description_.expire_after_scrapes) {
+  } else if (++extras.unchanged >= description_.expire_after_scrapes) {
+    if (!extras.hidden) extras.baseline = std::make_unique<Reading>(reading);
     extras.hidden = true;
-    extras.baseline = std::make_unique<Reading>(reading);
-  }
-  if (extras.hidden) {
     try_expire(series, reading);
     return false;
   }
