@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -10,6 +11,8 @@ namespace tyaprover::metrics::detail {
 constinit CellDirectory no_pages{};
 
 namespace {
+
+constexpr std::size_t kCacheLine = 64;
 
 // A copy without pages. From calloc, which takes so large a block straight from the system: the
 // parts of the directory that are never used never become memory.
@@ -56,7 +59,8 @@ class Space {
     const std::lock_guard lock(mutex_);
     Cell* page = entry.load(std::memory_order_relaxed);
     if (page == nullptr) {
-      page = new Cell[kCellsPerPage]{};
+      // Aligned, so that pages of two threads never share a cache line.
+      page = new (std::align_val_t{kCacheLine}) Cell[kCellsPerPage]{};
       // Release: a reader that finds the page finds it zeroed.
       entry.store(page, std::memory_order_release);
     }

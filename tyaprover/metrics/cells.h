@@ -64,8 +64,9 @@ inline void add(Cell& cell, std::uint64_t n,
                 std::memory_order order = std::memory_order_relaxed) noexcept {
   cell.store(cell.load(std::memory_order_relaxed) + n, order);
 }
-inline void add_shared(Cell& cell, std::uint64_t n) noexcept {
-  cell.fetch_add(n, std::memory_order_relaxed);
+inline void add_shared(Cell& cell, std::uint64_t n,
+                       std::memory_order order = std::memory_order_relaxed) noexcept {
+  cell.fetch_add(n, order);
 }
 // Cells that hold a double's bits.
 inline void add_real(Cell& cell, double value) noexcept {
@@ -76,13 +77,14 @@ inline void add_real(Cell& cell, double value) noexcept {
 void add_real_shared(Cell& cell, double value) noexcept;
 
 // Adds to one cell of the calling thread's copy.
-inline void add_to_cell(CellIndex index, std::uint64_t n) noexcept {
+inline void add_to_cell(CellIndex index, std::uint64_t n,
+                        std::memory_order order = std::memory_order_relaxed) noexcept {
   if (Cell* cell = own_cells(index)) [[likely]] {
-    add(*cell, n);
+    add(*cell, n, order);
     return;
   }
   const CellsToWrite made = make_cells(index);
-  made.shared ? add_shared(*made.cells, n) : add(*made.cells, n);
+  made.shared ? add_shared(*made.cells, n, order) : add(*made.cells, n, order);
 }
 void add_real_to_cell(CellIndex index, double value) noexcept;
 

@@ -39,9 +39,10 @@ Collection::Sample& Collection::sample(Collected& family, std::span<const Label>
                                   "\" is given twice");
     }
     if (value.empty()) continue;
-    detail::append_label(sample.text, name, value);
-    detail::append_raw_label(sample.raw, name, value);
+    detail::pack(sample.packed_labels, name);
+    detail::pack(sample.packed_labels, value);
     sample.plain = sample.plain && detail::is_plain(value);
+    sample.repaired = sample.repaired || !detail::is_utf8(value);
   }
   return family.samples.emplace_back(std::move(sample));
 }

@@ -1,9 +1,10 @@
 // What a collector hands over at a scrape: values that a program has anyway, or asks another system
 // for, instead of counting them here.
 //
-// Not thread-safe: one call of one collector fills one. A name that is wrong or taken, or labels
-// that do not fit, throw std::invalid_argument, and then all of the collector's families are left
-// out of that page and tyaprover_metrics_collect_errors_total says so.
+// Not thread-safe: one call of one collector fills one. A name that is wrong, or labels that do not
+// fit, throw std::invalid_argument, and then all of the collector's families are left out of that
+// page; a name that is taken, or a constant label of the registry, leaves out its family.
+// tyaprover_metrics_collect_errors_total counts both.
 //
 //   registry.add_collector("pool", [&pool](metrics::Collection& out) {
 //     for (const auto& [name, size] : pool.sizes()) {
@@ -12,6 +13,7 @@
 //   });
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -33,6 +35,11 @@ class Collection {
   // back only when what it counts begins anew.
   void counter(std::string_view name, std::string_view help, std::uint64_t value,
                std::initializer_list<Label> labels = {});
+  template <std::integral Integer>  // not negative
+  void counter(std::string_view name, std::string_view help, Integer value,
+               std::initializer_list<Label> labels = {}) {
+    counter(name, help, static_cast<std::uint64_t>(value), labels);
+  }
   void counter(std::string_view name, std::string_view help, double value,
                std::initializer_list<Label> labels = {});
   void gauge(std::string_view name, std::string_view help, double value,
@@ -55,9 +62,9 @@ class Collection {
   friend class Page;
 
   struct Sample {
-    std::string text;  // of the labels, as on a page
-    std::string raw;   // name, value, …, each after its 4-byte length; if not plain
+    std::string packed_labels;  // name, value, …
     bool plain = true;
+    bool repaired = false;
     detail::Reading reading;
   };
   struct Collected {

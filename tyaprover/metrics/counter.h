@@ -61,11 +61,12 @@ class Counter {
     // Relaxed: the hook is a function, there is nothing behind it to be seen.
     const ExemplarHook hook = detail::exemplar_hook.load(std::memory_order_relaxed);
     if (hook != nullptr) [[unlikely]] {
-      keep(static_cast<double>(n), hook());
+      keep_of_hook(static_cast<double>(n), hook);
     }
   }
   void add_real(double n) noexcept;
   void keep(double n, const Exemplar& exemplar) noexcept;
+  void keep_of_hook(double n, ExemplarHook hook) noexcept;
   void refuse() noexcept;
 
   detail::SeriesRef series_;

@@ -28,7 +28,7 @@ struct ShownFamily {
 struct ShownLabels {
   std::string_view constant;  // name="value",… of the registry
   const std::vector<std::pair<std::string, std::string>>* constant_pairs = nullptr;
-  SeriesLabels own;
+  PackedLabels own;
 };
 
 class Encoder {

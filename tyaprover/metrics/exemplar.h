@@ -26,8 +26,8 @@ class Exemplar {
   static constexpr std::size_t kMaxCharacters = 128;
   static constexpr std::size_t kMaxLabels = 4;
 
-  // No exemplar at all when the labels are too long, too many, or one is not valid: an exemplar is
-  // never cut, and a bad one is never worth losing the observation.
+  // No exemplar at all when the labels are too long (also beyond 160 bytes), too many, or one is
+  // not valid: an exemplar is never cut, and a bad one is never worth losing the observation.
   Exemplar() = default;
   Exemplar(std::initializer_list<Label> labels) noexcept;
 
@@ -45,7 +45,8 @@ class Exemplar {
 };
 
 // Tells the exemplar of what the calling thread is doing, empty for none. Called for observations
-// without an exemplar of their own; must not throw.
+// without an exemplar of their own, unless their series had one less than 100 ms ago; must not
+// throw.
 using ExemplarHook = Exemplar (*)() noexcept;
 
 // For the whole process; null switches it off.

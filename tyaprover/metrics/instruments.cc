@@ -17,17 +17,23 @@ using detail::SeriesRef;
 
 constexpr std::int64_t kExemplarIntervalNanos = 100'000'000;
 
-// Keeps the exemplar as the last one of its bucket, unless the series had one a moment ago.
+// Keeps what `exemplar()` gives as the last one of its bucket, unless the series had one a moment
+// ago: then it is not asked.
+template <class MakeExemplar>
 void keep_exemplar(const SeriesRef& series, std::size_t bucket, std::size_t buckets, double value,
-                   const Exemplar& exemplar) noexcept {
-  if (!series || exemplar.empty()) return;
-  SeriesExtras& extras = series->get_extras();
+                   MakeExemplar&& make_exemplar) noexcept {
+  if (!series) return;
   const std::int64_t now = series->family->clock().now().time_since_epoch().count();
-  std::int64_t due = extras.exemplar_due.load(std::memory_order_relaxed);
-  if (now < due) return;
+  if (const SeriesExtras* extras = series->extras.load(std::memory_order_acquire)) {
+    if (now < extras->exemplar_due.load(std::memory_order_relaxed)) return;
+  }
+  const Exemplar exemplar = make_exemplar();
+  if (exemplar.empty()) return;
+  SeriesExtras& extras = series->get_extras();
   // One of those that come at once wins, the others go without.
-  if (!extras.exemplar_due.compare_exchange_strong(due, now + kExemplarIntervalNanos,
-                                                   std::memory_order_relaxed)) {
+  std::int64_t due = extras.exemplar_due.load(std::memory_order_relaxed);
+  if (now < due || !extras.exemplar_due.compare_exchange_strong(due, now + kExemplarIntervalNanos,
+                                                                std::memory_order_relaxed)) {
     return;
   }
   const std::unique_lock lock(extras.exemplar_mutex, std::try_to_lock);
@@ -81,12 +87,16 @@ void Counter::add_real(double n) noexcept {
   }
   detail::add_real_to_cell(fraction, n);
   if (const ExemplarHook hook = detail::exemplar_hook.load(std::memory_order_relaxed)) {
-    keep(n, hook());
+    keep_of_hook(n, hook);
   }
 }
 
 void Counter::keep(double n, const Exemplar& exemplar) noexcept {
-  keep_exemplar(series_, 0, 1, n, exemplar);
+  keep_exemplar(series_, 0, 1, n, [&]() -> const Exemplar& { return exemplar; });
+}
+
+void Counter::keep_of_hook(double n, ExemplarHook hook) noexcept {
+  keep_exemplar(series_, 0, 1, n, hook);
 }
 
 void Counter::refuse() noexcept {
@@ -122,7 +132,7 @@ std::size_t Histogram::record(double value) noexcept {
     return bucket;
   }
   detail::add_real_to_cell(cells_ + static_cast<CellIndex>(layout_->sum_cell()), value);
-  detail::add_to_cell(cells_ + static_cast<CellIndex>(bucket), 1);
+  detail::add_to_cell(cells_ + static_cast<CellIndex>(bucket), 1, std::memory_order_release);
   return bucket;
 }
 
@@ -141,7 +151,7 @@ std::size_t Histogram::record(Nanos duration) noexcept {
     return bucket;
   }
   detail::add_to_cell(cells_ + static_cast<CellIndex>(layout_->sum_cell()), sum);
-  detail::add_to_cell(cells_ + static_cast<CellIndex>(bucket), 1);
+  detail::add_to_cell(cells_ + static_cast<CellIndex>(bucket), 1, std::memory_order_release);
   return bucket;
 }
 
@@ -164,14 +174,15 @@ void Histogram::observe(Nanos duration, const Exemplar& exemplar) noexcept {
 }
 
 void Histogram::keep_of_hook(std::size_t bucket, double value) noexcept {
-  if (const ExemplarHook hook = detail::exemplar_hook.load(std::memory_order_relaxed)) {
-    keep(bucket, value, hook());
-  }
+  const ExemplarHook hook = detail::exemplar_hook.load(std::memory_order_relaxed);
+  if (hook == nullptr || layout_ == nullptr) return;
+  keep_exemplar(series_, bucket, layout_->bounds.size() + 1, value, hook);
 }
 
 void Histogram::keep(std::size_t bucket, double value, const Exemplar& exemplar) noexcept {
   if (layout_ == nullptr) return;
-  keep_exemplar(series_, bucket, layout_->bounds.size() + 1, value, exemplar);
+  keep_exemplar(series_, bucket, layout_->bounds.size() + 1, value,
+                [&]() -> const Exemplar& { return exemplar; });
 }
 
 std::uint64_t Histogram::count() const {

@@ -135,26 +135,17 @@ void append_label(std::string& text, std::string_view name, std::string_view val
   text += '"';
 }
 
-void append_raw_label(std::string& out, std::string_view name, std::string_view value) {
-  for (const std::string_view text : {name, value}) {
+void pack(std::string& out, std::string_view text) {
+  if (text.size() < kLongText) {
+    out += static_cast<char>(text.size());
+  } else {
     const auto size = static_cast<std::uint32_t>(text.size());
     char bytes[sizeof(size)];
     std::memcpy(bytes, &size, sizeof(size));
+    out += static_cast<char>(kLongText);
     out.append(bytes, sizeof(size));
-    out += text;
   }
-}
-
-Label take_raw_label(std::string_view& raw) noexcept {
-  const auto take = [&raw] {
-    std::uint32_t size;
-    std::memcpy(&size, raw.data(), sizeof(size));
-    const std::string_view text = raw.substr(sizeof(size), size);
-    raw.remove_prefix(sizeof(size) + size);
-    return text;
-  };
-  const std::string_view name = take();
-  return {name, take()};
+  out += text;
 }
 
 std::optional<std::string> bounds_problem(std::span<const double> bounds) {

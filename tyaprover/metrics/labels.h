@@ -6,6 +6,8 @@
 //   append_label(text, "path", "a\"b");   // path="a\"b"
 #pragma once
 
+#include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,10 +43,30 @@ namespace detail {
 // `"` and line feed in it are escaped.
 void append_label(std::string& text, std::string_view name, std::string_view value);
 
-// Appends a label as it is, each part after its length in 4 bytes.
-void append_raw_label(std::string& out, std::string_view name, std::string_view value);
-// Takes the next label off the front of such a text. REQUIRES: it is not empty.
-[[nodiscard]] Label take_raw_label(std::string_view& raw) noexcept;
+// Appends a text as it is, after its length.
+void pack(std::string& out, std::string_view text);
+// Reads such a text and moves behind it.
+[[nodiscard]] inline std::string_view unpack(const char*& at) noexcept;
+
+// The labels of a series as they are kept. A view.
+struct PackedLabels {
+  std::span<const std::string> names;  // of the values; empty: each name stands before its value
+  std::string_view bytes;              // packed texts
+  bool plain = true;                   // is_plain holds for each value
+  bool repaired = false;  // a value is not UTF-8: another series may look the same on a page
+
+  // visit(name, value) for each value that is not empty.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    const char* at = bytes.data();
+    const char* const end = at + bytes.size();
+    for (std::size_t i = 0; at != end; ++i) {
+      const std::string_view name = names.empty() ? unpack(at) : std::string_view(names[i]);
+      const std::string_view value = unpack(at);
+      if (!value.empty()) visit(name, value);
+    }
+  }
+};
 
 // Why these cannot be the upper bounds of buckets (they ascend, and none is NaN or +Inf, which is
 // always there), or nothing.
@@ -53,6 +75,20 @@ void append_raw_label(std::string& out, std::string_view name, std::string_view 
 // Appends the text of a HELP line: repaired, with `\` and line feed escaped and, for OpenMetrics,
 // `"` too.
 void append_help(std::string& text, std::string_view help, bool escape_quotes);
+
+// A length is one byte, or kLongText and four bytes.
+constexpr unsigned char kLongText = 255;
+
+inline std::string_view unpack(const char*& at) noexcept {
+  std::uint32_t size = static_cast<unsigned char>(*at++);
+  if (size == kLongText) [[unlikely]] {
+    std::memcpy(&size, at, sizeof(size));
+    at += sizeof(size);
+  }
+  const std::string_view text(at, size);
+  at += size;
+  return text;
+}
 
 }  // namespace detail
 }  // namespace tyaprover::metrics

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <set>
 #include <variant>
@@ -48,20 +49,31 @@ struct MediaRange {
   std::string_view encoding;
   std::optional<unsigned> weight = 1000;
 
-  [[nodiscard]] bool accepts(Exposition exposition) const noexcept {
-    if (type == "*/*") return true;
+  // How closely it names an exposition (RFC 9110 §12.5.1: the most specific range counts); 0: not
+  // at all.
+  [[nodiscard]] unsigned precision(Exposition exposition) const noexcept {
+    if (type == "*/*") return 1;
     switch (exposition) {
       case Exposition::text:
-        return iequals(type, "text/*") ||
-               (iequals(type, "text/plain") && (version.empty() || version == "0.0.4"));
+        if (iequals(type, "text/*")) return 2;
+        return iequals(type, "text/plain") ? of_version("0.0.4") : 0;
       case Exposition::openmetrics:
-        return iequals(type, "application/*") || (iequals(type, "application/openmetrics-text") &&
-                                                  (version.empty() || version == "1.0.0"));
+        if (iequals(type, "application/*")) return 2;
+        return iequals(type, "application/openmetrics-text") ? of_version("1.0.0") : 0;
       case Exposition::protobuf:
+        // Without these parameters it may be any message; `application/*` expects no protobuf.
         return iequals(type, "application/vnd.google.protobuf") &&
-               proto == "io.prometheus.client.MetricFamily" && encoding == "delimited";
+                       proto == "io.prometheus.client.MetricFamily" && encoding == "delimited"
+                   ? 4
+                   : 0;
     }
-    return false;
+    return 0;
+  }
+
+ private:
+  [[nodiscard]] unsigned of_version(std::string_view ours) const noexcept {
+    if (version.empty()) return 3;
+    return version == ours ? 4 : 0;
   }
 };
 
@@ -106,29 +118,32 @@ std::string_view content_type(Exposition exposition) noexcept {
 }
 
 Exposition negotiate(std::string_view accept) noexcept {
-  // What a range names is refused by its own weight of 0, whatever a wider range says.
-  const auto refused = [accept](Exposition exposition) {
-    for (const std::string_view part : split(accept, ',')) {
-      const MediaRange range = parse_range(part);
-      if (range.weight == 0U && !range.type.ends_with("/*") && range.accepts(exposition)) {
-        return true;
-      }
-    }
-    return false;
+  struct Offer {
+    unsigned precision = 0;
+    unsigned weight = 0;
+    std::size_t position = 0;  // of the range that counts
   };
-  Exposition best = Exposition::text;
-  unsigned best_weight = 0;
+  std::array<Offer, kExpositions.size()> offers{};
+  std::size_t position = 0;
   for (const std::string_view part : split(accept, ',')) {
     const MediaRange range = parse_range(part);
-    if (!range.weight || *range.weight <= best_weight) continue;
-    for (const Exposition exposition : kExpositions) {
-      if (!range.accepts(exposition) || refused(exposition)) continue;
-      best = exposition;
-      best_weight = *range.weight;
-      break;
+    ++position;
+    if (!range.weight) continue;
+    for (std::size_t i = 0; i < kExpositions.size(); ++i) {
+      const unsigned precision = range.precision(kExpositions[i]);
+      if (precision <= offers[i].precision) continue;
+      offers[i] = {.precision = precision, .weight = *range.weight, .position = position};
     }
   }
-  return best;
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < offers.size(); ++i) {
+    if (offers[i].weight > offers[best].weight ||
+        (offers[i].weight == offers[best].weight && offers[i].weight > 0 &&
+         offers[i].position < offers[best].position)) {
+      best = i;
+    }
+  }
+  return kExpositions[best];
 }
 
 // What a page shows under one name from one registry.
@@ -140,6 +155,7 @@ struct Page::State {
     Registry::State* registry{};
     double scale = 1;
     bool second_name = false;
+    bool counts_scrape = false;  // for expiry: once per family and page
 
     [[nodiscard]] const FamilyDescription& description() const noexcept {
       return family ? (*family)->description() : collected->description;
@@ -150,11 +166,14 @@ struct Page::State {
   void step();
   void begin_item();
   void end_item();
-  void show(std::string_view constant, const Registry::State& registry,
-            const detail::SeriesLabels& labels, const Reading& reading);
+  [[nodiscard]] bool is_duplicate(const Item& now, const detail::PackedLabels& labels);
+  void show(const Item& now, const detail::PackedLabels& labels, const Reading& reading);
   void finish();
   void add_registry(Registry::State& registry, const std::shared_ptr<Registry::State>& owner,
                     const PageOptions& options);
+  void collect(const PageOptions& options);
+  void add_collected(Registry::State& registry, const detail::Source& source,
+                     const Collection& collection, const PageOptions& options);
   void add_self_metrics();
   void add(Item made, const PageOptions& options);
   void settle();
@@ -162,9 +181,10 @@ struct Page::State {
   Exposition exposition = Exposition::text;
   std::unique_ptr<detail::Encoder> encoder;
   std::vector<std::shared_ptr<Registry::State>> registries;
+  std::vector<std::shared_ptr<detail::Source>> sources;
+  std::vector<Registry::State*> source_owners;
   std::deque<Collection> collections;
   std::vector<Item> items;
-  bool whole = true;  // not just some names: a scrape that counts for expiry
   const Clock* clock = nullptr;
   TimePoint started{};
   TimePoint deadline{};
@@ -175,8 +195,9 @@ struct Page::State {
   bool item_begun = false;
   bool watch_duplicates = false;
   std::set<std::string, std::less<>> shown_labels;
-  std::optional<std::size_t> next_series;
+  std::optional<std::size_t> next_series;  // to list, of a live family
   std::vector<SeriesRef> batch;
+  std::size_t next_shown = 0;  // of the batch, or of a collected family's samples
   Reading reading;
 
   std::string out;
@@ -219,10 +240,12 @@ void Page::State::add_registry(Registry::State& registry,
                                const std::shared_ptr<Registry::State>& owner,
                                const PageOptions& options) {
   registries.push_back(owner);
-  std::vector<std::shared_ptr<detail::Source>> sources;
   {
     const std::lock_guard lock(registry.mutex);
-    sources = registry.sources;
+    for (const auto& source : registry.sources) {
+      sources.push_back(source);
+      source_owners.push_back(&registry);
+    }
     for (auto& [name, entry] : registry.families) {
       if (is_shown(entry.shown, options.naming) &&
           (entry.seed_name.empty() || options.naming != Naming::seed)) {
@@ -230,6 +253,10 @@ void Page::State::add_registry(Registry::State& registry,
         made.name = name;
         made.family.emplace(*entry.family);
         made.registry = &registry;
+        // The first of two names counts, so that both leave the page at once.
+        made.counts_scrape = options.names.empty() &&
+                             (entry.seed_name.empty() || options.naming == Naming::prometheus ||
+                              name < entry.seed_name);
         add(std::move(made), options);
       }
       if (!entry.seed_name.empty() && options.naming != Naming::prometheus) {
@@ -239,35 +266,64 @@ void Page::State::add_registry(Registry::State& registry,
         second.registry = &registry;
         second.scale = entry.seed_scale;
         second.second_name = true;
+        second.counts_scrape =
+            options.names.empty() && (options.naming == Naming::seed || entry.seed_name < name);
         add(std::move(second), options);
       }
     }
   }
-  std::vector<std::optional<Collection>> results = detail::collect_from(sources, options.timeout);
+}
+
+// Calls the callbacks and collectors of all registries.
+void Page::State::collect(const PageOptions& options) {
+  // The last quarter of the time is for writing the page: otherwise a source that hangs would
+  // take all of it.
+  std::vector<std::optional<Collection>> results =
+      detail::collect_from(sources, options.timeout / 4 * 3);
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (!results[i]) {
-      registry.count_collect_error(sources[i]->name);
+      source_owners[i]->count_collect_error(sources[i]->name);
       continue;
     }
-    Collection& collection = collections.emplace_back(std::move(*results[i]));
-    for (const Collection::Collected& family : collection.families_) {
-      if (!is_shown(family.shown, options.naming)) continue;
-      // Callbacks own their names; a collector's must not be somebody else's.
-      const bool collides = [&] {
-        const std::lock_guard lock(registry.mutex);
-        const auto owner_of = registry.owners.find(family.description.name);
-        return owner_of != registry.owners.end() && owner_of->second != sources[i]->name;
-      }();
-      if (collides) {
-        registry.count_collect_error(sources[i]->name);
-        continue;
-      }
-      Item made;
-      made.name = family.description.name;
-      made.collected = &family;
-      made.registry = &registry;
-      add(std::move(made), options);
+    add_collected(*source_owners[i], *sources[i], collections.emplace_back(std::move(*results[i])),
+                  options);
+  }
+}
+
+void Page::State::add_collected(Registry::State& registry, const detail::Source& source,
+                                const Collection& collection, const PageOptions& options) {
+  for (const Collection::Collected& family : collection.families_) {
+    if (!is_shown(family.shown, options.naming)) continue;
+    // Callbacks own their names; a collector's must not be somebody else's, nor may its labels be
+    // the registry's.
+    const std::vector<std::string> names = detail::claimed_names(family.description);
+    const auto is_taken = [&](const std::string& name) {
+      const std::lock_guard lock(registry.mutex);
+      const auto owner_of = registry.owners.find(name);
+      return owner_of != registry.owners.end() && owner_of->second != source.name;
+    };
+    const bool collides =
+        std::any_of(names.begin(), names.end(), is_taken) ||
+        std::any_of(family.samples.begin(), family.samples.end(),
+                    [&](const Collection::Sample& sample) {
+                      bool constant = false;
+                      const detail::PackedLabels labels{.bytes = sample.packed_labels};
+                      labels.for_each([&](std::string_view name, std::string_view) {
+                        for (const auto& [taken, value] : registry.options.constant_labels) {
+                          constant = constant || name == taken;
+                        }
+                      });
+                      return constant;
+                    });
+    if (collides) {
+      registry.count_collect_error(source.name);
+      continue;
     }
+    Item made;
+    made.name = family.description.name;
+    made.collected = &family;
+    made.registry = &registry;
+    add(std::move(made), options);
   }
 }
 
@@ -311,30 +367,45 @@ void Page::State::add_self_metrics() {
   self.unit("seconds");
 }
 
-// Puts the items in order, and leaves out those whose name came with another type before.
+// Puts the items in order, and leaves out those that the ones before do not let on the page: of the
+// same name, but not to be written in the same way, or with a sample of another one's name.
 void Page::State::settle() {
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& a, const Item& b) { return a.name < b.name; });
+  const auto agree = [](const Item& a, const Item& b) {
+    const FamilyDescription& first = a.description();
+    const FamilyDescription& second = b.description();
+    return first.kind == second.kind && a.scale == b.scale &&
+           first.histogram.bounds == second.histogram.bounds &&
+           first.histogram.durations == second.histogram.durations &&
+           first.quantiles == second.quantiles && first.states == second.states;
+  };
+  std::map<std::string, std::size_t, std::less<>> owners;  // of the names on the page
   std::vector<Item> kept;
   for (Item& candidate : items) {
-    if (!kept.empty() && kept.back().name == candidate.name) {
-      const FamilyDescription& first = kept.back().description();
-      const FamilyDescription& second = candidate.description();
-      if (first.kind != second.kind || first.histogram.bounds != second.histogram.bounds ||
-          kept.back().scale != candidate.scale) {
-        candidate.registry->count_collect_error(candidate.name);
-        continue;
-      }
+    FamilyDescription named = candidate.description();
+    named.name = candidate.name;
+    const std::vector<std::string> names = detail::claimed_names(named);
+    const bool fits = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+      const auto owner = owners.find(name);
+      return owner == owners.end() ||
+             (kept[owner->second].name == candidate.name && agree(kept[owner->second], candidate));
+    });
+    if (!fits) {
+      candidate.registry->count_collect_error(candidate.name);
+      continue;
     }
+    for (const std::string& name : names) owners.emplace(name, kept.size());
     kept.push_back(std::move(candidate));
   }
   items = std::move(kept);
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item& a, const Item& b) { return a.name < b.name; });
 }
 
 void Page::State::begin_item() {
   const Item& now = items[item];
   item_begun = true;
   next_series = 0;
+  next_shown = 0;
   const bool same_as_before = item > 0 && items[item - 1].name == now.name;
   const bool same_as_next = item + 1 < items.size() && items[item + 1].name == now.name;
   if (!same_as_before) shown_labels.clear();
@@ -353,53 +424,57 @@ void Page::State::end_item() {
   ++item;
 }
 
-void Page::State::show(std::string_view constant, const Registry::State& registry,
-                       const detail::SeriesLabels& labels, const Reading& shown) {
-  encoder->series(
-      out,
-      {.constant = constant, .constant_pairs = &registry.options.constant_labels, .own = labels},
-      shown);
+// Two series may look the same: of two registries, with bytes that are not UTF-8, or when a
+// collector repeats itself. The first one stays.
+bool Page::State::is_duplicate(const Item& now, const detail::PackedLabels& labels) {
+  if (!watch_duplicates && !labels.repaired && now.collected == nullptr) return false;
+  std::vector<Label> pairs(now.registry->options.constant_labels.begin(),
+                           now.registry->options.constant_labels.end());
+  labels.for_each(
+      [&pairs](std::string_view name, std::string_view value) { pairs.emplace_back(name, value); });
+  std::sort(pairs.begin(), pairs.end());
+  std::string key;
+  for (const auto& [name, value] : pairs) detail::append_label(key, name, value);
+  if (shown_labels.insert(std::move(key)).second) return false;
+  now.registry->count_collect_error(now.name);
+  return true;
 }
 
-// One batch of series, or one collected family.
+void Page::State::show(const Item& now, const detail::PackedLabels& labels, const Reading& shown) {
+  if (is_duplicate(now, labels)) return;
+  encoder->series(out,
+                  {.constant = now.registry->constant_text,
+                   .constant_pairs = &now.registry->options.constant_labels,
+                   .own = labels},
+                  shown);
+}
+
+// One series, live or collected.
 void Page::State::step() {
   if (!item_begun) begin_item();
   Item& now = items[item];
-  // Two series may have the same text: of two registries, or with bytes that are not UTF-8.
-  const auto duplicate = [&](const detail::SeriesLabels& labels) {
-    if (!watch_duplicates && !labels.repaired) return false;
-    std::string key = now.registry->constant_text;
-    key += '\n';
-    key += labels.text;
-    if (shown_labels.insert(std::move(key)).second) return false;
-    now.registry->count_collect_error(now.name);
-    return true;
-  };
   if (now.collected != nullptr) {
-    for (const Collection::Sample& sample : now.collected->samples) {
-      const detail::SeriesLabels labels{.text = sample.text,
-                                        .raw = sample.raw,
-                                        .plain = sample.plain,
-                                        .repaired = true};  // a collector may repeat itself
-      if (!duplicate(labels)) {
-        show(now.registry->constant_text, *now.registry, labels, sample.reading);
-      }
-    }
-    return end_item();
+    if (next_shown == now.collected->samples.size()) return end_item();
+    const Collection::Sample& sample = now.collected->samples[next_shown++];
+    return show(now,
+                {.names = {},
+                 .bytes = sample.packed_labels,
+                 .plain = sample.plain,
+                 .repaired = sample.repaired},
+                sample.reading);
   }
   detail::Family& family = **now.family;
-  batch.clear();
-  next_series = family.list(*next_series, batch, kBatch);
-  for (const SeriesRef& series : batch) {
-    // A second name of the same cells must not count their rest twice.
-    const bool counts = whole && !now.second_name;
-    if (!family.read_for_page(*series.get(), reading, counts)) continue;
-    const detail::SeriesLabels labels = series->label_text();
-    if (duplicate(labels)) continue;
-    show(now.registry->constant_text, *now.registry, labels, reading);
+  if (next_shown == batch.size()) {
+    batch.clear();
+    next_shown = 0;
+    if (!next_series) return end_item();
+    next_series = family.list(*next_series, batch, kBatch);
+    return;
   }
-  batch.clear();
-  if (!next_series) end_item();
+  const SeriesRef& series = batch[next_shown++];
+  if (family.read_for_page(*series.get(), reading, now.counts_scrape)) {
+    show(now, series->packed_labels(), reading);
+  }
 }
 
 void Page::State::finish() {
@@ -426,18 +501,18 @@ bool Page::out_of_time() const noexcept {
 
 std::string_view Page::next_chunk() {
   State& state = *state_;
-  // A chunk is filled to half, so that a series seldom lies across two; a series longer than that
-  // is cut.
+  // A chunk is filled to half, so that a series seldom lies across two; a longer one is cut.
   if (state.sent == state.out.size()) {
     state.out.clear();
     state.sent = 0;
-    while (state.out.size() < kMaxChunk / 2 && !state.late) {
+    for (std::size_t steps = 0; state.out.size() < kMaxChunk / 2 && !state.late; ++steps) {
       if (state.done()) {
         if (!state.finished) state.finish();
         break;
       }
-      if (state.clock->now() >= state.deadline) {
+      if (steps % kBatch == 0 && state.clock->now() >= state.deadline) {
         state.late = true;
+        state.out.clear();
         return {};
       }
       state.step();
@@ -472,7 +547,6 @@ Page Page::make(std::span<Registry* const> registries, const PageOptions& option
       state->encoder = detail::make_protobuf_encoder();
       break;
   }
-  state->whole = options.names.empty();
   state->clock =
       registries.empty() ? &SteadyClock::instance() : &registries.front()->state_->options.clock;
   state->started = state->clock->now();
@@ -480,6 +554,7 @@ Page Page::make(std::span<Registry* const> registries, const PageOptions& option
   for (Registry* registry : registries) {
     state->add_registry(*registry->state_, registry->state_, options);
   }
+  state->collect(options);
   if (options.self_metrics && !registries.empty()) {
     state->add_self_metrics();
     for (const Collection::Collected& family : state->collections.back().families_) {

@@ -33,8 +33,10 @@ enum class Exposition {
 // The value of a page's Content-Type field.
 [[nodiscard]] std::string_view content_type(Exposition exposition) noexcept;
 
-// The exposition for an Accept field (RFC 9110 §12.5.1): that of the range with the highest weight,
-// the first of equals. `*/*`, an empty field and one that accepts none of them give text 0.0.4.
+// The exposition for an Accept field (RFC 9110 §12.5.1): each has the weight of the most specific
+// range that matches it; the highest weight wins, of equals the one whose range comes first, and of
+// those that one range names, in the order above. An empty field and one that accepts none of them
+// give text 0.0.4.
 [[nodiscard]] Exposition negotiate(std::string_view accept) noexcept;
 
 // Which names are shown where the seed's and Prometheus' conventions differ (`…_ms`, `…_seconds`):
@@ -44,7 +46,7 @@ enum class Naming { seed, prometheus, both };
 struct PageOptions {
   std::string_view accept;                   // the Accept field
   std::vector<std::string> names;            // families (or samples) to show; empty: all
-  Nanos timeout = std::chrono::seconds(10);  // for collectors, and for the page as a whole
+  Nanos timeout = std::chrono::seconds(10);  // for the page; collectors have three quarters of it
   Naming naming = Naming::both;
   bool self_metrics = true;  // families about the metrics themselves
 };
@@ -80,9 +82,9 @@ class Page {
   std::unique_ptr<State> state_;
 };
 
-// One page of several registries. A family that two of them have is joined if its type agrees;
-// otherwise, as for a series that both have, the first stays and the other is left out and counted
-// in tyaprover_metrics_collect_errors_total.
+// One page of several registries. A family that two of them have is joined if its type agrees, and
+// its bounds, quantiles or states; otherwise, as for a series that both have, the first stays and
+// the other is left out and counted in tyaprover_metrics_collect_errors_total.
 [[nodiscard]] Page expose(std::span<Registry* const> registries, const PageOptions& options = {});
 
 }  // namespace tyaprover::metrics

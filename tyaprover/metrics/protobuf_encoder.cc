@@ -5,6 +5,7 @@
 // series. So a large family is written as several messages of the same name and type, each as soon
 // as it has kMessageSize bytes; Prometheus reads each message by itself. Field numbers are those of
 // the published metrics.proto.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -121,7 +122,13 @@ class ProtobufEncoder final : public Encoder {
     for (const auto& [name, value] : *labels.constant_pairs) {
       put_label(labels_, 1, name, repaired(value));
     }
-    put_own_labels(labels.own);
+    labels.own.for_each([&](std::string_view name, std::string_view value) {
+      if (labels.own.plain) {
+        put_label(labels_, 1, name, value);
+      } else {
+        put_label(labels_, 1, name, repaired(value));
+      }
+    });
     if (family_.description->kind == Kind::state_set) {
       for (std::size_t i = 0; i < family_.description->states.size(); ++i) {
         metric_ = labels_;
@@ -167,24 +174,6 @@ class ProtobufEncoder final : public Encoder {
     message_ = head_;
   }
 
-  void put_own_labels(const SeriesLabels& labels) {
-    if (!labels.plain) {
-      for (std::string_view raw = labels.raw; !raw.empty();) {
-        const auto [name, value] = take_raw_label(raw);
-        put_label(labels_, 1, name, repaired(value));
-      }
-      return;
-    }
-    for (std::string_view text = labels.text; !text.empty();) {
-      const std::size_t equals = text.find('=');
-      const std::string_view name = text.substr(0, equals);
-      text.remove_prefix(equals + 2);  // ="
-      const std::size_t quote = text.find('"');
-      put_label(labels_, 1, name, text.substr(0, quote));
-      text.remove_prefix(std::min(quote + 2, text.size()));  // ",
-    }
-  }
-
   void put_exemplar(std::string& out, unsigned field, const ShownExemplar& shown) const {
     if (shown.exemplar.empty()) return;
     std::string message;
@@ -199,7 +188,7 @@ class ProtobufEncoder final : public Encoder {
 
   void put_value(const Reading& reading) {
     value_.clear();
-    const bool created = family_.description->created_timestamps;
+    const bool created = reading.created != std::chrono::system_clock::time_point();
     switch (family_.description->kind) {
       case Kind::counter:
         put_double(value_, 1, counter_value(family_, reading));
@@ -243,7 +232,7 @@ class ProtobufEncoder final : public Encoder {
     for (std::size_t i = 0; i <= bounds; ++i) {
       cumulative += reading.counts[i];
       std::string bucket;
-      put_unsigned(bucket, 1, i == bounds ? count : cumulative);
+      put_unsigned(bucket, 1, i == bounds ? count : std::min(cumulative, count));
       put_double(bucket, 2,
                  i == bounds ? std::numeric_limits<double>::infinity() : bound(family_, i));
       if (!reading.exemplars.empty()) put_exemplar(bucket, 3, reading.exemplars[i]);

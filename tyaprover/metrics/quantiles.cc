@@ -87,7 +87,8 @@ double RankSummary::quantile(const std::vector<const RankSummary*>& summaries, d
   for (const Bounds& bounds : all) highest[bounds.summary].push_back(bounds.highest);
   std::vector<std::size_t> passed(summaries.size(), 0);
 
-  const double wanted = q * static_cast<double>(count);
+  // The nearest rank: of the smallest value that has at least this share at or below it.
+  const double wanted = std::max(1.0, std::ceil(q * static_cast<double>(count)));
   double best = all.front().value;
   double best_distance = std::numeric_limits<double>::infinity();
   for (const Bounds& bounds : all) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <condition_variable>
+#include <system_error>
 #include <thread>
 
 #include "tyaprover/metrics/registry_state.h"
@@ -43,6 +43,9 @@ void check_names(const FamilyDescription& description) {
   if (!description.unit.empty() &&
       !without_suffix(description.name, "_total").ends_with("_" + description.unit)) {
     refuse(description.name, "the name must end with its unit, _" + description.unit);
+  }
+  if (description.any_labels && !description.labels.empty()) {
+    refuse(description.name, "labels are either named here or come with each look-up");
   }
   if (description.max_series == 0) refuse(description.name, "max_series must be at least 1");
 }
@@ -102,8 +105,18 @@ Registry::State::~State() {
   for (auto& [name, entry] : families) entry.family->close();
 }
 
-void Registry::State::claim(const FamilyDescription& description, const std::string& owner) {
-  const std::vector<std::string> names = detail::claimed_names(description);
+void Registry::State::claim(const FamilyDescription& description, const std::string& seed_name) {
+  std::vector<std::string> names = detail::claimed_names(description);
+  if (!seed_name.empty()) {
+    FamilyDescription second = description;
+    second.name = seed_name;
+    for (std::string& name : detail::claimed_names(second)) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) {
+        refuse(description.name, "its second name " + seed_name + " would show " + name + " twice");
+      }
+      names.push_back(std::move(name));
+    }
+  }
   for (const std::string& name : names) {
     const auto taken = owners.find(name);
     if (taken != owners.end()) {
@@ -113,7 +126,7 @@ void Registry::State::claim(const FamilyDescription& description, const std::str
                  : "its sample " + name + " would have the name of one of " + taken->second);
     }
   }
-  for (const std::string& name : names) owners.emplace(name, owner);
+  for (const std::string& name : names) owners.emplace(name, description.name);
 }
 
 void Registry::State::count_collect_error(const std::string& source) {
@@ -122,10 +135,19 @@ void Registry::State::count_collect_error(const std::string& source) {
 }
 
 Registry::Registry(RegistryOptions options) : state_(std::make_shared<State>(std::move(options))) {
+  std::vector<std::string> names;
   for (const auto& [name, value] : state_->options.constant_labels) {
-    if (auto problem = detail::label_name_problem(name, Kind::gauge)) {
-      throw std::invalid_argument(*problem);
+    // Any registry may come to have histograms and summaries.
+    for (const Kind kind : {Kind::histogram, Kind::summary}) {
+      if (auto problem = detail::label_name_problem(name, kind)) {
+        throw std::invalid_argument(*problem);
+      }
     }
+    if (std::find(names.begin(), names.end(), name) != names.end()) {
+      throw std::invalid_argument("the constant label \"" + name + "\" is there twice");
+    }
+    if (value.empty()) throw std::invalid_argument("the constant label \"" + name + "\" is empty");
+    names.push_back(name);
     detail::append_label(state_->constant_text, name, value);
   }
 }
@@ -141,9 +163,11 @@ FamilyOf<Instrument>& Registry::add(FamilyDescription description, ShownIn shown
       throw std::invalid_argument(*problem);
   }
   for (const auto& [name, value] : state_->options.constant_labels) {
-    if (std::count(description.labels.begin(), description.labels.end(), name) > 0) {
+    if (std::count(description.labels.begin(), description.labels.end(), name) > 0 ||
+        (description.kind == Kind::state_set && description.name == name)) {
       refuse(description.name, "the label \"" + name + "\" is a constant label of its registry");
     }
+    if (description.any_labels) description.taken_labels.push_back(name);
   }
   const std::lock_guard lock(state_->mutex);
   const auto known = state_->families.find(description.name);
@@ -157,12 +181,7 @@ FamilyOf<Instrument>& Registry::add(FamilyDescription description, ShownIn shown
     }
     return std::get<FamilyOf<Instrument>>(entry.handle);
   }
-  state_->claim(description, description.name);
-  if (!seed_name.empty()) {
-    FamilyDescription second = description;
-    second.name = seed_name;
-    state_->claim(second, description.name);
-  }
+  state_->claim(description, seed_name);
   const std::string name = description.name;
   auto* family = new detail::Family(std::move(description), state_->options.clock);
   auto& entry = state_->families
@@ -249,9 +268,12 @@ SummaryFamily& Registry::summary(std::string_view name, std::string_view help,
                                             .max_series = options.max_series,
                                             .expire_after_scrapes = options.expire_after_scrapes},
                                            state_->options);
-  for (const double quantile : options.quantiles) {
-    if (!(quantile >= 0 && quantile <= 1)) {
+  for (std::size_t i = 0; i < options.quantiles.size(); ++i) {
+    if (!(options.quantiles[i] >= 0 && options.quantiles[i] <= 1)) {
       refuse(description.name, "a quantile is a number from 0 to 1");
+    }
+    if (i > 0 && !(options.quantiles[i - 1] < options.quantiles[i])) {
+      refuse(description.name, "the quantiles must ascend");
     }
   }
   if (options.slices == 0 || options.window < Nanos(options.slices)) {
@@ -267,6 +289,16 @@ StateSetFamily& Registry::state_set(std::string_view name, std::string_view help
                                     std::vector<std::string> states, FamilyOptions options) {
   FamilyDescription description = describe(name, help, Kind::state_set, options, state_->options);
   if (states.empty()) refuse(description.name, "a state set needs states");
+  if (!description.unit.empty()) refuse(description.name, "a state set has no unit");
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    if (states[i].empty() || !detail::is_utf8(states[i])) {
+      refuse(description.name, "a state must have a name, in UTF-8");
+    }
+    if (std::find(states.begin(), states.begin() + static_cast<std::ptrdiff_t>(i), states[i]) !=
+        states.begin() + static_cast<std::ptrdiff_t>(i)) {
+      refuse(description.name, "the state \"" + states[i] + "\" is there twice");
+    }
+  }
   description.states = std::move(states);
   return add<StateSet>(std::move(description), options.shown, {}, 1);
 }
@@ -319,12 +351,7 @@ void Registry::add_callback(Kind kind, std::string_view name, std::string_view h
     add(seed_name, number * seed_scale);
   };
   const std::lock_guard lock(state_->mutex);
-  state_->claim(description, description.name);
-  if (!options.seed_name.empty()) {
-    FamilyDescription second = description;
-    second.name = options.seed_name;
-    state_->claim(second, description.name);
-  }
+  state_->claim(description, options.seed_name);
   state_->sources.push_back(std::move(source));
 }
 
@@ -359,10 +386,12 @@ Registry& default_registry() {
 namespace detail {
 namespace {
 
+using SteadyTime = std::chrono::steady_clock::time_point;
+
 // One call of all sources: shared by the page and the threads that call.
 struct Round {
-  explicit Round(const std::vector<std::shared_ptr<Source>>& sources_)
-      : sources(sources_), results(sources_.size()) {}
+  Round(const std::vector<std::shared_ptr<Source>>& sources_, SteadyTime deadline_)
+      : sources(sources_), deadline(deadline_), results(sources_.size()) {}
 
   void run() {
     std::unique_lock lock(mutex);
@@ -371,7 +400,7 @@ struct Round {
       Source& source = *sources[mine];
       lock.unlock();
       std::optional<Collection> result;
-      if (!source.running.exchange(true, std::memory_order_acquire)) {
+      if (source.enter(deadline)) {
         try {
           Collection collection;
           source.collect(collection);
@@ -379,7 +408,7 @@ struct Round {
         } catch (...) {
           // Of whatever type: the page must not break. It is counted as an error by the page.
         }
-        source.running.store(false, std::memory_order_release);
+        source.leave();
       }
       lock.lock();
       if (closed) return;  // the page has gone on without this one
@@ -390,6 +419,7 @@ struct Round {
   }
 
   const std::vector<std::shared_ptr<Source>> sources;
+  const SteadyTime deadline;
   std::mutex mutex;
   std::condition_variable changed;
   std::size_t next = 0;
@@ -400,20 +430,45 @@ struct Round {
 
 }  // namespace
 
+bool Source::enter(SteadyTime deadline) {
+  std::unique_lock lock(mutex);
+  while (running) {
+    // Of a call that one page has given up, no other page expects anything.
+    if (std::chrono::steady_clock::now() >= std::min(deadline, running_until)) return false;
+    idle.wait_until(lock, std::min(deadline, running_until));
+  }
+  running = true;
+  running_until = deadline;
+  return true;
+}
+
+void Source::leave() {
+  const std::lock_guard lock(mutex);
+  running = false;
+  idle.notify_one();
+}
+
 std::vector<std::optional<Collection>> collect_from(
     const std::vector<std::shared_ptr<Source>>& sources, Nanos timeout) {
   if (sources.empty()) return {};
   constexpr Nanos kPatience = std::chrono::milliseconds(20);
-  const auto round = std::make_shared<Round>(sources);
-  const auto start_thread = [&round] { std::thread([round] { round->run(); }).detach(); };
-  start_thread();
-
-  // Detached: a source that hangs must not hang the page, and what a late one hands over is for
-  // nobody.
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const auto round = std::make_shared<Round>(sources, deadline);
+  // Detached: a source that hangs must not hang the page, and what a late one hands over is for
+  // nobody. Without a thread those who would have been called in it are as if they were late.
+  const auto start_thread = [&round] {
+    try {
+      std::thread([round] { round->run(); }).detach();
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  };
+  const bool called = start_thread();
+
   std::unique_lock lock(round->mutex);
   std::size_t seen = 0;
-  while (round->done < sources.size()) {
+  while (called && round->done < sources.size()) {
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) break;
     const bool progress = round->changed.wait_until(lock, std::min(deadline, now + kPatience),

@@ -161,9 +161,9 @@ class Registry {
   void info(std::string_view name, std::string_view help,
             const std::vector<std::pair<std::string, std::string>>& facts);
 
-  // Asked for its value at each page, by a thread of the registry's own. One that throws or takes
-  // longer than the page's time is left out of that page and counted in
-  // tyaprover_metrics_collect_errors_total.
+  // Asked for its value at each page, by a thread of the registry's own, for one page at a time.
+  // One that throws or takes longer than three quarters of the page's time is left out of that page
+  // and counted in tyaprover_metrics_collect_errors_total.
   void gauge_callback(std::string_view name, std::string_view help, std::function<double()> value,
                       FamilyOptions options = {});
   void counter_callback(std::string_view name, std::string_view help, std::function<double()> value,

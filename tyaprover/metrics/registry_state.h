@@ -3,7 +3,8 @@
 // Internal to the metrics library.
 #pragma once
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,8 +23,17 @@ namespace detail {
 struct Source {
   std::string name;  // label of its errors
   std::function<void(Collection&)> collect;
-  // Whether a page's thread is in it. One that hangs is not called again until it returns.
-  std::atomic<bool> running{false};
+
+  // One page at a time calls it; the others wait. False when the deadline comes first, and at once
+  // while a call goes on that has outlived its own: one that hangs is not called again until it
+  // returns.
+  [[nodiscard]] bool enter(std::chrono::steady_clock::time_point deadline);
+  void leave();
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable idle;
+  bool running = false;
+  std::chrono::steady_clock::time_point running_until{};
 };
 
 // Calls every source in a thread beside the caller's and returns what each handed over, in their
@@ -50,8 +60,8 @@ struct Registry::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State();
-  // Throws if one of the names belongs to another family.
-  void claim(const detail::FamilyDescription& description, const std::string& owner);
+  // Throws, and claims nothing, if a name of the family or of its second name belongs to another.
+  void claim(const detail::FamilyDescription& description, const std::string& seed_name);
   void count_collect_error(const std::string& source);
 
   const RegistryOptions options;

@@ -3,26 +3,26 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 
 namespace tyaprover::metrics::detail {
 namespace {
 
-constexpr std::uint64_t kRemoved = 1;  // an entry of a table that probing must pass
-constexpr unsigned kHashShift = 48;    // pointers have 48 bits; above them stand bits of the hash
+// Entries of a table: the number of a series plus kFirstNumber, below bits of its hash.
+constexpr std::uint32_t kFirstNumber = 1;  // 0 is an empty entry
+constexpr unsigned kNumberBits = 22;
+constexpr std::uint32_t kNumberMask = (1U << kNumberBits) - 1;
 
-Series* series_of(std::uint64_t entry) noexcept {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr)
-  return reinterpret_cast<Series*>(entry & ((1ULL << kHashShift) - 1));
+constexpr std::uint32_t tag_of(std::uint64_t hash) noexcept {
+  return static_cast<std::uint32_t>(hash >> 32U) & ~kNumberMask;
 }
 
-// What stands before the text and the raw values of a series' labels.
+// What stands before the packed labels of a series: their size, and two bits.
 struct LabelsHeader {
-  std::uint32_t text_size;
-  std::uint32_t raw_size;
-  std::uint64_t present;  // by label: whether its value is not empty; 0 where any labels go
-  bool plain;
-  bool repaired;
+  std::uint32_t size : 30;
+  std::uint32_t plain : 1;
+  std::uint32_t repaired : 1;
 };
 
 LabelsHeader header_of(const char* labels) noexcept {
@@ -86,6 +86,10 @@ void subtract_counts(std::vector<std::uint64_t>& from, const std::vector<std::ui
   for (std::size_t i = 0; i < from.size() && i < what.size(); ++i) from[i] -= what[i];
 }
 
+[[noreturn]] void refuse_twice(const std::string& family, std::string_view label) {
+  throw std::invalid_argument(family + ": the label \"" + std::string(label) + "\" is given twice");
+}
+
 template <class T>
 std::optional<std::string> first_difference(std::string_view what, const T& a, const T& b) {
   if (a == b) return std::nullopt;
@@ -112,13 +116,12 @@ bool Reading::same_values(const Reading& other) const noexcept {
          (!native || native->count() == other.native->count());
 }
 
-SeriesLabels Series::label_text() const noexcept {
+PackedLabels Series::packed_labels() const noexcept {
   const LabelsHeader header = header_of(labels);
-  const char* text = labels + sizeof(header);
-  return {.text = {text, header.text_size},
-          .raw = {text + header.text_size, header.raw_size},
-          .plain = header.plain,
-          .repaired = header.repaired};
+  return {.names = family->description().labels,
+          .bytes = {labels + sizeof(header), header.size},
+          .plain = header.plain != 0,
+          .repaired = header.repaired != 0};
 }
 
 SeriesExtras& Series::get_extras() {
@@ -138,6 +141,35 @@ void SeriesRef::release() noexcept {
   if (series_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     series_->family->recycle(series_);
   }
+}
+
+char* LabelBlocks::take(std::size_t size) {
+  if (size > kLargest) return new char[size];
+  size = (size + kStep - 1) / kStep * kStep;
+  char*& free = free_[size / kStep - 1];
+  if (free != nullptr) {
+    char* block = free;
+    std::memcpy(static_cast<void*>(&free), block, sizeof(free));
+    return block;
+  }
+  if (left_ < size) {  // what is left of the slab is too little to be missed
+    slabs_.push_back(std::make_unique<char[]>(slab_size_));
+    next_ = slabs_.back().get();
+    left_ = slab_size_;
+    slab_size_ = std::min(slab_size_ * 2, kLargestSlab);
+  }
+  left_ -= size;
+  return std::exchange(next_, next_ + size);
+}
+
+void LabelBlocks::give_back(char* block, std::size_t size) noexcept {
+  if (size > kLargest) {
+    delete[] block;
+    return;
+  }
+  char*& free = free_[(size + kStep - 1) / kStep - 1];
+  std::memcpy(block, static_cast<const void*>(&free), sizeof(free));
+  free = block;
 }
 
 std::optional<std::string> FamilyDescription::difference(const FamilyDescription& other) const {
@@ -173,11 +205,15 @@ std::optional<std::string> FamilyDescription::difference(const FamilyDescription
 
 Family::Family(FamilyDescription description, const Clock& clock)
     : description_(std::move(description)), clock_(clock) {
+  static_assert(kMaxSeries + kFirstNumber <= kNumberMask);
   tables_.push_back(std::make_unique<Table>(4));
   table_.store(tables_.back().get(), std::memory_order_release);
 }
 
-Family::~Family() = default;  // every series is free by now
+Family::~Family() {
+  // Every series is free by now.
+  for (const auto& chunk : chunks_) delete[] chunk.load(std::memory_order_relaxed);
+}
 
 std::uint64_t Family::hash(const Key& key) noexcept {
   std::uint64_t hash = kFirstFactor;
@@ -192,64 +228,54 @@ std::uint64_t Family::hash(const Key& key) noexcept {
 bool Family::matches(const Series& series, const Key& key) noexcept {
   const LabelsHeader header = header_of(series.labels);
   const char* at = series.labels + sizeof(header);
-  if (!header.plain) {
-    std::string_view raw(at + header.text_size, header.raw_size);
-    bool same = true;
-    key.for_each([&](std::string_view name, std::string_view value) {
-      same = same && !raw.empty() && take_raw_label(raw) == Label{name, value};
-    });
-    return same && raw.empty();
-  }
-  // name="value",… with known names: only the values need to be compared, at their places. A value
-  // with `"` in it cannot pass for several labels: then as many were missing.
-  const char* const end = at + header.text_size;
-  std::uint64_t present = 0;
-  bool first = true;
-  for (std::size_t i = 0; i < key.values.size(); ++i) {
-    const std::string_view value = key.values[i];
+  const char* const end = at + header.size;
+  const auto next_is = [&at](std::string_view text) {
+    const std::string_view kept = unpack(at);
+    return kept.size() == text.size() && same_bytes(kept.data(), text.data(), text.size());
+  };
+  for (const auto& [name, value] : key.pairs) {
     if (value.empty()) continue;
-    present |= std::uint64_t{1} << i;
-    at += (first ? 0 : 1) + key.names[i].size() + 2;
-    first = false;
-    if (static_cast<std::ptrdiff_t>(value.size()) >= end - at) return false;
-    if (!same_bytes(at, value.data(), value.size()) || at[value.size()] != '"') return false;
-    at += value.size() + 1;
+    if (at == end || !next_is(name) || !next_is(value)) return false;
   }
-  return at == end && present == header.present;
+  for (const std::string_view value : key.values) {
+    if (!next_is(value)) return false;
+  }
+  return at == end;
 }
 
 SeriesRef Family::find(std::uint64_t hash, const Key& key) const noexcept {
   // Acquire: an entry that is seen was written before its table, its series before the entry.
   const Table& table = *table_.load(std::memory_order_acquire);
   for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
-    const std::uint64_t entry = table.entries[i].load(std::memory_order_acquire);
+    const std::uint32_t entry = table.entries[i].load(std::memory_order_acquire);
     if (entry == 0) return {};
-    if (entry == kRemoved || entry >> kHashShift != hash >> kHashShift) continue;
-    Series* series = series_of(entry);
-    // A free series is not to be revived: it may be on its way to other labels.
+    if ((entry & ~kNumberMask) != tag_of(hash)) continue;
+    Series* series = &at((entry & kNumberMask) - kFirstNumber);
+    // One that is not listed is not to be revived: it may be on its way to other labels.
     std::uint32_t references = series->references.load(std::memory_order_relaxed);
-    while (references != 0 &&
+    while ((references & Series::kListed) != 0 &&
            !series->references.compare_exchange_weak(
                references, references + 1, std::memory_order_acquire, std::memory_order_relaxed)) {
     }
-    if (references == 0) continue;
+    if ((references & Series::kListed) == 0) continue;
     SeriesRef found(series);
-    if (series->listed.load(std::memory_order_acquire) && matches(*series, key)) return found;
+    if (matches(*series, key)) return found;
   }
 }
 
 Series* Family::find_listed(std::uint64_t hash, const Key& key) const noexcept {
   const Table& table = *tables_.back();
   for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
-    const std::uint64_t entry = table.entries[i].load(std::memory_order_relaxed);
+    const std::uint32_t entry = table.entries[i].load(std::memory_order_relaxed);
     if (entry == 0) return nullptr;
-    if (entry == kRemoved || entry >> kHashShift != hash >> kHashShift) continue;
-    if (matches(*series_of(entry), key)) return series_of(entry);
+    if ((entry & ~kNumberMask) != tag_of(hash)) continue;
+    Series& series = at((entry & kNumberMask) - kFirstNumber);
+    if (matches(series, key)) return &series;
   }
 }
 
 SeriesRef Family::with(std::span<const std::string_view> values) {
-  return find_or_make({.names = description_.labels, .pairs = {}, .values = values});
+  return find_or_make({.pairs = {}, .values = values});
 }
 
 SeriesRef Family::with(std::span<const Label> labels) {
@@ -260,7 +286,11 @@ SeriesRef Family::with(std::span<const Label> labels) {
       if (at == description_.labels.end()) {
         throw std::invalid_argument(description_.name + " has no label \"" + repaired(name) + "\"");
       }
-      values[static_cast<std::size_t>(at - description_.labels.begin())] = value;
+      std::string_view& at_name =
+          values[static_cast<std::size_t>(at - description_.labels.begin())];
+      if (at_name.data() != nullptr) refuse_twice(description_.name, name);
+      // A value may be empty and without address too; "" has one.
+      at_name = value.empty() ? std::string_view("") : value;
     }
     return with(std::span<const std::string_view>(values));
   }
@@ -271,71 +301,78 @@ SeriesRef Family::with(std::span<const Label> labels) {
       throw std::invalid_argument(description_.name + ": " + *problem);
     }
     if (i > 0 && sorted[i - 1].first == sorted[i].first) {
+      refuse_twice(description_.name, sorted[i].first);
+    }
+    if (std::find(description_.taken_labels.begin(), description_.taken_labels.end(),
+                  sorted[i].first) != description_.taken_labels.end()) {
       throw std::invalid_argument(description_.name + ": the label \"" +
-                                  std::string(sorted[i].first) + "\" is given twice");
+                                  std::string(sorted[i].first) +
+                                  "\" is a constant label of its registry");
     }
   }
-  return find_or_make({.names = {}, .pairs = sorted, .values = {}});
+  return find_or_make({.pairs = sorted, .values = {}});
 }
 
 SeriesRef Family::find_or_make(const Key& key) {
   const std::uint64_t hashed = hash(key);
   if (SeriesRef found = find(hashed, key)) return found;
 
+  const auto refer_to = [](Series* series) {
+    series->references.fetch_add(1, std::memory_order_relaxed);
+    return SeriesRef(series);
+  };
   const std::lock_guard lock(mutex_);
-  if (Series* listed = find_listed(hashed, key)) {
-    listed->references.fetch_add(1, std::memory_order_relaxed);
-    return SeriesRef(listed);
-  }
-  if (listed_.load(std::memory_order_relaxed) < description_.max_series) {
-    return SeriesRef(make(hashed, key, 2));  // the list's and the caller's
+  if (Series* listed = find_listed(hashed, key)) return refer_to(listed);
+  // The last number is kept for the overflow series.
+  const bool has_room = !free_.empty() || series_made_ + 1 < kMaxSeries;
+  if (has_room && listed_.load(std::memory_order_relaxed) < description_.max_series) {
+    return SeriesRef(make(hashed, key));
   }
   dropped_.fetch_add(1, std::memory_order_relaxed);
-  if (overflow_ == nullptr) {
-    const std::vector<std::string_view> values(description_.labels.size(), "other");
-    std::vector<Label> pairs;  // of a family with any labels: with the names of this set
-    for (const Label& label : key.pairs) pairs.emplace_back(label.first, "other");
-    const Key other{.names = description_.labels, .pairs = pairs, .values = values};
-    // The very set may be listed already: then that is the one.
-    overflow_ = find_listed(hash(other), other);
-    if (overflow_ == nullptr) overflow_ = make(hash(other), other, 1);
-  }
-  overflow_->references.fetch_add(1, std::memory_order_relaxed);
+  if (overflow_ != nullptr) return refer_to(overflow_);
+  const std::vector<std::string_view> values(key.values.size(), "other");
+  std::vector<Label> pairs;  // of a family with any labels: with the names of this set
+  for (const Label& label : key.pairs) pairs.emplace_back(label.first, "other");
+  const Key other{.pairs = pairs, .values = values};
+  // The very set may be listed already: then that is the one.
+  overflow_ = find_listed(hash(other), other);
+  if (overflow_ != nullptr) return refer_to(overflow_);
+  overflow_ = make(hash(other), other);
   return SeriesRef(overflow_);
 }
 
-Series* Family::make(std::uint64_t hashed, const Key& key, std::uint32_t references) {
-  std::string text;
-  std::string raw;
-  LabelsHeader header{};
-  header.plain = !description_.any_labels;  // those are compared by name too
-  key.for_each([&](std::string_view name, std::string_view value) {
-    append_label(text, name, value);
-    append_raw_label(raw, name, value);
-    header.plain = header.plain && is_plain(value);
-    header.repaired = header.repaired || !is_utf8(value);
-  });
-  for (std::size_t i = 0; i < key.values.size(); ++i) {
-    if (!key.values[i].empty()) header.present |= std::uint64_t{1} << i;
+Series* Family::make(std::uint64_t hashed, const Key& key) {
+  std::string packed;
+  LabelsHeader header{.size = 0, .plain = 1, .repaired = 0};
+  const auto pack_value = [&](std::string_view value) {
+    pack(packed, value);
+    if (is_plain(value)) return;
+    header.plain = 0;
+    if (!is_utf8(value)) header.repaired = 1;
+  };
+  for (const auto& [name, value] : key.pairs) {
+    if (value.empty()) continue;
+    pack(packed, name);
+    pack_value(value);
   }
-  if (header.plain) raw.clear();
-  header.text_size = static_cast<std::uint32_t>(text.size());
-  header.raw_size = static_cast<std::uint32_t>(raw.size());
-  auto labels = std::make_unique<char[]>(sizeof(header) + text.size() + raw.size());
-  std::memcpy(labels.get(), &header, sizeof(header));
-  std::copy(text.begin(), text.end(), labels.get() + sizeof(header));
-  std::copy(raw.begin(), raw.end(), labels.get() + sizeof(header) + text.size());
+  for (const std::string_view value : key.values) pack_value(value);
+  header.size = static_cast<std::uint32_t>(packed.size()) & ((1U << 30U) - 1);
+  char* labels = blocks_.take(sizeof(header) + packed.size());
+  std::memcpy(labels, &header, sizeof(header));
+  std::copy(packed.begin(), packed.end(), labels + sizeof(header));
 
-  CellIndex cells = kNoCells;
-  if (description_.kind == Kind::counter) cells = allocate_cells(1);
-  if (description_.kind == Kind::histogram) cells = allocate_cells(description_.histogram.cells());
-
-  Series* series = take_free();
+  const std::uint32_t number = take_free();
+  Series* series = &at(number);
   series->hash = static_cast<std::uint32_t>(hashed);
   series->family = this;
-  series->value.store(0, std::memory_order_relaxed);
-  series->cells = cells;
-  series->labels = labels.release();
+  series->labels = labels;
+  if (description_.kind == Kind::counter) {
+    series->cells = allocate_cells(1);
+  } else if (description_.kind == Kind::histogram) {
+    series->cells = allocate_cells(description_.histogram.cells());
+  } else {
+    series->value.store(0, std::memory_order_relaxed);
+  }
   if (description_.histogram.native) {
     series->get_extras().native = std::make_unique<NativeBuckets>();
   }
@@ -347,88 +384,114 @@ Series* Family::make(std::uint64_t hashed, const Key& key, std::uint32_t referen
     series->get_extras().created = std::chrono::system_clock::now();
   }
   references_.fetch_add(1, std::memory_order_relaxed);
-  series->listed.store(true, std::memory_order_relaxed);
   // Release: who gets a reference finds all of the above.
-  series->references.store(references, std::memory_order_release);
-  enter(hashed, series);
+  series->references.store(Series::kListed | 1, std::memory_order_release);
+  enter(hashed, number);
   listed_.fetch_add(1, std::memory_order_relaxed);
   return series;
 }
 
-Series* Family::take_free() {
+std::uint32_t Family::take_free() {
   if (!free_.empty()) {
-    Series* series = free_.back();
+    const std::uint32_t number = free_.back();
     free_.pop_back();
-    return series;
+    return number;
   }
-  const std::size_t number = series_made_;
-  std::size_t made = 0;
-  for (std::size_t i = 0; i < chunks_.size(); ++i) made += kFirstChunk << i;
-  if (number == made) {
-    chunks_.push_back(std::make_unique<Series[]>(kFirstChunk << chunks_.size()));
+  // The next number is the first of a chunk when all chunks before it are full.
+  const std::size_t chunk =
+      static_cast<std::size_t>(std::bit_width(series_made_ / kFirstChunk + 1)) - 1;
+  if (chunks_[chunk].load(std::memory_order_relaxed) == nullptr) {
+    // Release: who reads a number in a table finds its chunk.
+    chunks_[chunk].store(new Series[kFirstChunk << chunk], std::memory_order_release);
   }
-  ++series_made_;
-  return &at(number);
+  return static_cast<std::uint32_t>(series_made_++);
 }
 
-Series& Family::at(std::size_t number) noexcept {
+Series& Family::at(std::size_t number) const noexcept {
   // Chunk c begins at number kFirstChunk * (2^c - 1).
   const std::size_t chunk = static_cast<std::size_t>(std::bit_width(number / kFirstChunk + 1)) - 1;
-  return chunks_[chunk][number - kFirstChunk * ((std::size_t{1} << chunk) - 1)];
+  // Relaxed: the number came by an acquiring load or under the mutex.
+  return chunks_[chunk].load(
+      std::memory_order_relaxed)[number - kFirstChunk * ((std::size_t{1} << chunk) - 1)];
 }
 
-void Family::enter(std::uint64_t hashed, Series* series) {
+std::uint32_t Family::number_of(const Series& series) const noexcept {
+  std::size_t first = 0;
+  for (std::size_t chunk = 0;; first += kFirstChunk << chunk, ++chunk) {
+    const Series* begin = chunks_[chunk].load(std::memory_order_relaxed);
+    const std::less<const Series*> before;
+    if (!before(&series, begin) && before(&series, begin + (kFirstChunk << chunk))) {
+      return static_cast<std::uint32_t>(first + static_cast<std::size_t>(&series - begin));
+    }
+  }
+}
+
+void Family::enter(std::uint64_t hashed, std::uint32_t number) {
   Table* table = tables_.back().get();
-  // At most 7/8 full, so that a miss ends soon; otherwise a new table without the removed entries,
-  // twice as long if they were few.
-  if ((used_entries_ + 1) * 8 > table->entries.size() * 7) {
-    const std::size_t listed = listed_.load(std::memory_order_relaxed);
-    const std::size_t size = std::bit_ceil((listed + 1) * 8 / 5 + 4);
-    auto next = std::make_unique<Table>(size);
-    used_entries_ = 0;
+  // At most 7/8 full, so that a miss ends soon; otherwise a table twice as long. The old one stays,
+  // for those who are reading it.
+  const std::size_t listed = listed_.load(std::memory_order_relaxed);
+  if ((listed + 1) * 8 > table->entries.size() * 7) {
+    auto next = std::make_unique<Table>(table->entries.size() * 2);
     for (const auto& old : table->entries) {
-      const std::uint64_t entry = old.load(std::memory_order_relaxed);
-      if (entry == 0 || entry == kRemoved) continue;
-      std::size_t i = series_of(entry)->hash & next->mask;
+      const std::uint32_t entry = old.load(std::memory_order_relaxed);
+      if (entry == 0) continue;
+      std::size_t i = home_of(entry) & next->mask;
       while (next->entries[i].load(std::memory_order_relaxed) != 0) i = (i + 1) & next->mask;
       next->entries[i].store(entry, std::memory_order_relaxed);
-      ++used_entries_;
     }
     table = next.get();
     tables_.push_back(std::move(next));
     table_.store(table, std::memory_order_release);
   }
   std::size_t i = hashed & table->mask;
-  while (table->entries[i].load(std::memory_order_relaxed) > kRemoved) i = (i + 1) & table->mask;
-  if (table->entries[i].load(std::memory_order_relaxed) == 0) ++used_entries_;
-  const auto pointer = reinterpret_cast<std::uintptr_t>(series);
-  table->entries[i].store(pointer | (hashed >> kHashShift) << kHashShift,
-                          std::memory_order_release);
+  while (table->entries[i].load(std::memory_order_relaxed) != 0) i = (i + 1) & table->mask;
+  table->entries[i].store((number + kFirstNumber) | tag_of(hashed), std::memory_order_release);
 }
 
-void Family::unlist(Series& series) noexcept {
+std::size_t Family::home_of(std::uint32_t entry) const noexcept {
+  return at((entry & kNumberMask) - kFirstNumber).hash;
+}
+
+// Closes the gap by moving entries that stand behind it. A look-up that goes on meanwhile may miss
+// one of those; then it looks again under the mutex.
+void Family::leave_table(const Series& series) noexcept {
   Table& table = *tables_.back();
-  for (std::size_t i = series.hash & table.mask;; i = (i + 1) & table.mask) {
-    const std::uint64_t entry = table.entries[i].load(std::memory_order_relaxed);
-    if (entry == 0) break;
-    if (entry != kRemoved && series_of(entry) == &series) {
-      table.entries[i].store(kRemoved, std::memory_order_relaxed);
-      break;
-    }
+  const std::uint32_t number = number_of(series) + kFirstNumber;
+  std::size_t gap = series.hash & table.mask;
+  while ((table.entries[gap].load(std::memory_order_relaxed) & kNumberMask) != number) {
+    gap = (gap + 1) & table.mask;
   }
-  series.listed.store(false, std::memory_order_release);
+  for (std::size_t i = (gap + 1) & table.mask;; i = (i + 1) & table.mask) {
+    const std::uint32_t entry = table.entries[i].load(std::memory_order_relaxed);
+    if (entry == 0) break;
+    // It may move back as far as its home.
+    const std::size_t distance = (i - home_of(entry)) & table.mask;
+    if (distance < ((i - gap) & table.mask)) continue;
+    table.entries[gap].store(entry, std::memory_order_release);
+    gap = i;
+  }
+  table.entries[gap].store(0, std::memory_order_relaxed);
+}
+
+bool Family::unlist(Series& series) noexcept {
+  leave_table(series);
   listed_.fetch_sub(1, std::memory_order_relaxed);
   if (overflow_ == &series) overflow_ = nullptr;
+  // As in SeriesRef::release.
+  return series.references.fetch_and(~Series::kListed, std::memory_order_acq_rel) ==
+         Series::kListed;
 }
 
 bool Family::remove(std::span<const std::string_view> values) {
-  const Key key{.names = description_.labels, .pairs = {}, .values = values};
-  const SeriesRef series = find(hash(key), key);  // let go of after the lock
-  if (!series) return false;
+  const Key key{.pairs = {}, .values = values};
   const std::lock_guard lock(mutex_);
-  if (!series->listed.load(std::memory_order_relaxed)) return false;
-  unlist(*series.get());
-  series->references.fetch_sub(1, std::memory_order_release);  // the list's; ours is left
+  Series* series = find_listed(hash(key), key);
+  if (series == nullptr) return false;
+  if (unlist(*series)) {
+    empty(*series);
+    references_.fetch_sub(1, std::memory_order_relaxed);  // the registry's is left
+  }
   return true;
 }
 
@@ -436,9 +499,8 @@ void Family::clear() {
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < series_made_; ++i) {
     Series& series = at(i);
-    if (!series.listed.load(std::memory_order_relaxed)) continue;
-    unlist(series);
-    if (series.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    if ((series.references.load(std::memory_order_relaxed) & Series::kListed) == 0) continue;
+    if (unlist(series)) {
       empty(series);
       references_.fetch_sub(1, std::memory_order_relaxed);  // the registry's is left
     }
@@ -458,9 +520,9 @@ void Family::empty(Series& series) noexcept {
   if (description_.kind == Kind::counter) free_cells(series.cells, 1);
   if (description_.kind == Kind::histogram)
     free_cells(series.cells, description_.histogram.cells());
-  delete[] series.labels;
+  blocks_.give_back(series.labels, sizeof(LabelsHeader) + header_of(series.labels).size);
   series.labels = nullptr;
-  free_.push_back(&series);
+  free_.push_back(number_of(series));
 }
 
 void Family::recycle(Series* series) noexcept {
@@ -480,7 +542,7 @@ std::optional<std::size_t> Family::list(std::size_t from, std::vector<SeriesRef>
   const std::lock_guard lock(mutex_);
   while (from < series_made_ && max > 0) {
     Series& series = at(from);
-    if (series.listed.load(std::memory_order_relaxed)) {
+    if ((series.references.load(std::memory_order_relaxed) & Series::kListed) != 0) {
       series.references.fetch_add(1, std::memory_order_relaxed);
       out.emplace_back(&series);
       --max;
@@ -536,43 +598,43 @@ void Family::read(Series& series, Reading& reading) const {
   reading.exemplars = extras->exemplars;
 }
 
-// Takes a series off the list for good if nobody but the list and the page that is being written
-// refers to it. A look-up that comes between may already have its address from the table. Its
-// reference counts either before ours is exchanged, and the series stays; or after, and then it
-// also sees that the series is listed no more, and makes a new one.
-bool Family::try_expire(Series& series) noexcept {
-  series.listed.store(false, std::memory_order_relaxed);
-  std::uint32_t references = 2;
-  if (series.references.compare_exchange_strong(references, 1, std::memory_order_acq_rel)) {
-    unlist(series);
-    return true;
+// Takes a series off the list for good if nobody but the page that is being written refers to it.
+// Who looked it up before that and has let go again may have used it after it was read: then it
+// stays. Who looks it up after that finds it listed no more, waits for the mutex, and finds it
+// again or makes a new one.
+void Family::try_expire(Series& series, const Reading& reading) {
+  std::uint32_t references = Series::kListed | 1;
+  if (!series.references.compare_exchange_strong(references, 1, std::memory_order_acq_rel)) return;
+  Reading now;
+  read(series, now);
+  if (!now.same_values(reading)) {
+    series.references.fetch_or(Series::kListed, std::memory_order_release);
+    return;
   }
-  series.listed.store(true, std::memory_order_relaxed);
-  return false;
+  static_cast<void>(unlist(series));
 }
 
 bool Family::read_for_page(Series& series, Reading& reading, bool counts_as_scrape) {
   read(series, reading);
   if (description_.expire_after_scrapes == 0) return true;
-  // A family without labels has one series, which is always there.
+  // A family without labels has one series, which is always there; what info says never changes.
   if (!description_.any_labels && description_.labels.empty()) return true;
+  if (description_.kind == Kind::info) return true;
 
   const std::lock_guard lock(mutex_);
-  if (!series.listed.load(std::memory_order_relaxed)) return false;
+  if ((series.references.load(std::memory_order_relaxed) & Series::kListed) == 0) return false;
   SeriesExtras& extras = series.get_extras();
-  if (extras.last == nullptr || !extras.last->same_values(reading)) {
+  const bool changed = extras.last == nullptr || !extras.last->same_values(reading);
+  if (!counts_as_scrape) {
+    if (extras.hidden && !changed) return false;
+  } else if (changed) {
     extras.last = std::make_unique<Reading>(reading);
     extras.unchanged = 0;
     extras.hidden = false;
-  } else if (counts_as_scrape) {
-    ++extras.unchanged;
-  }
-  if (!extras.hidden && extras.unchanged >= description_.expire_after_scrapes) {
+  } else if (++extras.unchanged >= description_.expire_after_scrapes) {
+    if (!extras.hidden) extras.baseline = std::make_unique<Reading>(reading);
     extras.hidden = true;
-    extras.baseline = std::make_unique<Reading>(reading);
-  }
-  if (extras.hidden) {
-    static_cast<void>(try_expire(series));
+    try_expire(series, reading);
     return false;
   }
   const bool is_sum = description_.kind == Kind::counter || description_.kind == Kind::histogram ||

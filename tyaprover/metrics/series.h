@@ -12,6 +12,10 @@
 // count of any Series that it has ever seen in the table, and knows what it holds once it has a
 // reference.
 //
+// A thousand sets of labels in the four families of HTTP, written by two threads, are to fit in
+// 1 MB; metrics_memory_test watches it. That is why labels are packed, entries of a table are
+// numbers of 32 bits, and what few series need stands apart.
+//
 // Internal to the metrics library: use Registry, Counter, Gauge, Histogram, Summary.
 #pragma once
 
@@ -88,30 +92,23 @@ struct SeriesExtras {
   bool hidden = false;
 };
 
-// How a series' labels are kept: the text of a page, and the values themselves when they cannot be
-// read from it.
-struct SeriesLabels {
-  std::string_view text;  // method="GET",status="200"; empty values are absent
-  std::string_view raw;  // if not plain: name, value, name, value, …, each after its 4-byte length
-  bool plain = true;     // the text holds the values as they are
-  bool repaired = false;  // a value was not UTF-8: another series may have the same text
-};
-
 struct Series {
-  // Handles, and one for being listed. 0: free, or on its way there.
+  // Whether its family lists it: the upper bit of `references`, so that a look-up takes a reference
+  // and sees this in one step.
+  static constexpr std::uint32_t kListed = 1U << 31U;
+
+  // Handles and pages, with kListed. 0: free, or on its way there.
   std::atomic<std::uint32_t> references{0};
   std::uint32_t hash = 0;
   Family* family = nullptr;
-  // A gauge's value, or the first cell of a counter or histogram.
-  std::atomic<double> value{0};
-  CellIndex cells = kNoCells;
-  // Whether its family lists it. Who has found it in the table and taken a reference looks again
-  // here: see Family::try_expire.
-  std::atomic<bool> listed{false};
+  union {
+    std::atomic<double> value{0};  // of a gauge or state set
+    CellIndex cells;               // the first of a counter or histogram
+  };
   std::atomic<SeriesExtras*> extras{nullptr};
-  char* labels = nullptr;
+  char* labels = nullptr;  // a LabelsHeader and what is packed
 
-  [[nodiscard]] SeriesLabels label_text() const noexcept;
+  [[nodiscard]] PackedLabels packed_labels() const noexcept;
   [[nodiscard]] SeriesExtras& get_extras();  // makes them at the first call
 };
 
@@ -144,6 +141,26 @@ class SeriesRef {
   Series* series_ = nullptr;
 };
 
+// Memory for packed labels, in steps of 8 bytes: they are short, and malloc would add half as much
+// again. Not thread-safe.
+class LabelBlocks {
+ public:
+  [[nodiscard]] char* take(std::size_t size);
+  void give_back(char* block, std::size_t size) noexcept;
+
+ private:
+  static constexpr std::size_t kStep = 8;
+  static constexpr std::size_t kLargest = 128;  // what is longer comes from malloc
+  static constexpr std::size_t kFirstSlab = 256;
+  static constexpr std::size_t kLargestSlab = 4096;
+
+  std::array<char*, kLargest / kStep> free_{};  // by size; each block holds the address of the next
+  std::vector<std::unique_ptr<char[]>> slabs_;
+  std::size_t slab_size_ = kFirstSlab;
+  char* next_ = nullptr;  // of the last slab
+  std::size_t left_ = 0;
+};
+
 // What a family is; fixed once it is registered.
 struct FamilyDescription {
   std::string name;
@@ -151,7 +168,8 @@ struct FamilyDescription {
   Kind kind = Kind::counter;
   std::string unit;  // suffix of the name, or empty
   std::vector<std::string> labels;
-  bool any_labels = false;  // the seed's facade: label names come with each call
+  bool any_labels = false;                // the seed's facade: label names come with each call
+  std::vector<std::string> taken_labels;  // the registry's constant ones, which no series may have
   std::size_t max_series = 2000;
   unsigned expire_after_scrapes = 0;  // 0: never
   bool created_timestamps = false;
@@ -220,24 +238,14 @@ class Family {
 
   // Label names beside their values, as both kinds of look-up have them.
   struct Key {
-    std::span<const std::string> names;        // of the family, or
-    std::span<const Label> pairs;              // sorted by name
-    std::span<const std::string_view> values;  // of the family's names
-    template <class Visit>  // visit(name, value) for each value that is not empty
-    void for_each(Visit&& visit) const {
-      for (const auto& [name, value] : pairs) {
-        if (!value.empty()) visit(name, value);
-      }
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        if (!values[i].empty()) visit(std::string_view(names[i]), values[i]);
-      }
-    }
+    std::span<const Label> pairs;              // of a family with any labels: sorted by name
+    std::span<const std::string_view> values;  // of any other: one for each of its names
   };
-  // Open addressing; an entry is a pointer with 16 bits of the hash in its upper bits.
+  // Open addressing; an entry is the number of a series plus one, with bits of its hash above.
   struct Table {
     explicit Table(std::size_t size) : mask(size - 1), entries(size) {}
     std::size_t mask;
-    std::vector<std::atomic<std::uint64_t>> entries;
+    std::vector<std::atomic<std::uint32_t>> entries;
   };
 
   [[nodiscard]] static std::uint64_t hash(const Key& key) noexcept;
@@ -247,17 +255,23 @@ class Family {
 
   // With mutex_ held.
   [[nodiscard]] Series* find_listed(std::uint64_t hash, const Key& key) const noexcept;
-  [[nodiscard]] Series* make(std::uint64_t hash, const Key& key, std::uint32_t references);
-  [[nodiscard]] Series* take_free();
-  void enter(std::uint64_t hash, Series* series);
-  void unlist(Series& series) noexcept;
-  [[nodiscard]] bool try_expire(Series& series) noexcept;
+  [[nodiscard]] Series* make(std::uint64_t hash, const Key& key);  // with one reference
+  [[nodiscard]] std::uint32_t take_free();                         // a number
+  void enter(std::uint64_t hash, std::uint32_t number);
+  // Whether nobody refers to it: then it is to be emptied.
+  [[nodiscard]] bool unlist(Series& series) noexcept;
+  void leave_table(const Series& series) noexcept;
+  [[nodiscard]] std::size_t home_of(std::uint32_t entry) const noexcept;
+  void try_expire(Series& series, const Reading& reading);
   void empty(Series& series) noexcept;
 
   void recycle(Series* series) noexcept;
-  [[nodiscard]] Series& at(std::size_t number) noexcept;
+  [[nodiscard]] Series& at(std::size_t number) const noexcept;
+  [[nodiscard]] std::uint32_t number_of(const Series& series) const noexcept;
 
   static constexpr std::size_t kFirstChunk = 4;
+  static constexpr std::size_t kChunks = 20;
+  static constexpr std::size_t kMaxSeries = kFirstChunk * ((std::size_t{1} << kChunks) - 1);
 
   const FamilyDescription description_;
   const Clock& clock_;
@@ -266,13 +280,13 @@ class Family {
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<std::size_t> listed_{0};
   std::atomic<Table*> table_;
+  std::array<std::atomic<Series*>, kChunks> chunks_{};  // each twice as long as the one before
 
   mutable std::mutex mutex_;  // guards all that follows, and every change of a table
   std::vector<std::unique_ptr<Table>> tables_;
-  std::size_t used_entries_ = 0;                   // of the present table, with removed ones
-  std::vector<std::unique_ptr<Series[]>> chunks_;  // each twice as long as the one before
   std::size_t series_made_ = 0;
-  std::vector<Series*> free_;
+  std::vector<std::uint32_t> free_;
+  LabelBlocks blocks_;
   Series* overflow_ = nullptr;
 };
 

@@ -84,8 +84,14 @@ class TextEncoder final : public Encoder {
 
   void series(std::string& out, const ShownLabels& labels, const Reading& reading) override {
     labels_.assign(labels.constant);
-    if (!labels_.empty() && !labels.own.text.empty()) labels_ += ',';
-    labels_ += labels.own.text;
+    labels.own.for_each([&](std::string_view name, std::string_view value) {
+      if (!labels.own.plain) return append_label(labels_, name, value);
+      if (!labels_.empty()) labels_ += ',';
+      labels_ += name;
+      labels_ += "=\"";
+      labels_ += value;
+      labels_ += '"';
+    });
     switch (family_.description->kind) {
       case Kind::counter:
         begin_sample(out, sample_, "", "");
@@ -184,7 +190,8 @@ class TextEncoder final : public Encoder {
   }
 
   void append_created(std::string& out, const Reading& reading) const {
-    if (!openmetrics_ || !family_.description->created_timestamps) return;
+    // Of two registries that share a family, one may not keep these times.
+    if (!openmetrics_ || reading.created == std::chrono::system_clock::time_point()) return;
     begin_sample(out, base_, "_created", "");
     append_time(out, reading.created);
     out += '\n';
@@ -199,32 +206,37 @@ class TextEncoder final : public Encoder {
       if (!reading.exemplars.empty()) append_exemplar(out, reading.exemplars[i]);
       out += '\n';
     }
-    // OpenMetrics: a sum that negative values can make smaller is no sum of a histogram.
+    // OpenMetrics 1.0 §5.3.4: a sum that negative values made smaller is none, and where there is
+    // no sum there is no count.
     const auto& bounds = family_.description->histogram.bounds;
-    if (!openmetrics_ || bounds.empty() || bounds.front() >= 0) {
-      begin_sample(out, sample_, "_sum", "");
-      append_number(out, histogram_sum(family_, reading));
-      out += '\n';
+    const double sum = histogram_sum(family_, reading);
+    if (!openmetrics_ || (sum >= 0 && (bounds.empty() || bounds.front() >= 0))) {
+      append_sum_and_count(out, sum, cumulative);
     }
-    begin_sample(out, sample_, "_count", "");
-    append_integer(out, cumulative);
-    out += '\n';
     append_created(out, reading);
   }
 
   void append_summary(std::string& out, const Reading& reading) const {
+    // OpenMetrics 1.0 §5.3.5: neither quantiles nor the sum may be negative.
     for (std::size_t i = 0; i < bounds_.size(); ++i) {
+      const double value = reading.summary.values[i] * family_.scale;
+      if (openmetrics_ && value < 0) continue;
       begin_sample(out, sample_, "", bounds_[i]);
-      append_number(out, reading.summary.values[i] * family_.scale);
+      append_number(out, value);
       out += '\n';
     }
+    const double sum = reading.summary.sum * family_.scale;
+    if (!openmetrics_ || sum >= 0) append_sum_and_count(out, sum, reading.summary.count);
+    append_created(out, reading);
+  }
+
+  void append_sum_and_count(std::string& out, double sum, std::uint64_t count) const {
     begin_sample(out, sample_, "_sum", "");
-    append_number(out, reading.summary.sum * family_.scale);
+    append_number(out, sum);
     out += '\n';
     begin_sample(out, sample_, "_count", "");
-    append_integer(out, reading.summary.count);
+    append_integer(out, count);
     out += '\n';
-    append_created(out, reading);
   }
 
   void append_states(std::string& out, const Reading& reading) const {
