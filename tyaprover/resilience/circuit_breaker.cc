@@ -1,11 +1,15 @@
 // How the breaker stays lock-free where it is hot, and exact where it is not.
 //
-// All that decides about admission is one 64-bit word {state, consecutive failures, generation}.
-// An admitted call loads it. Its outcome is counted in the rolling window, whose slots carry the
-// generation, and then changes the count of consecutive failures by compare-and-swap. A thread that
-// finds a rule broken takes the mutex and, holding it, swaps exactly the word it judged for an open
-// one of the next generation. So of many threads that see the same failures one opens the breaker,
-// and a success that resets the count in between makes the swap fail and the judgement begin anew.
+// All that decides about admission is one 64-bit word {state, consecutive failures, version,
+// generation}. An admitted call loads it. Its outcome is counted in the rolling window, whose slots
+// carry the generation; if the window holds a failure or a slow call, or a row of failures begins,
+// goes on or ends, it then changes count and version by compare-and-swap. A thread that finds a
+// rule broken takes the mutex and, holding it, swaps exactly the word it judged for an open one of
+// the next generation. So of many threads that see the same failures one opens the breaker, and an
+// outcome that comes between judgement and swap makes the judgement begin anew. Settling so has two
+// steps, recording and judging, and simultaneous outcomes may all be recorded before they are
+// judged; breaker_model_test.cc shows that there is no more to it. In the usual case,
+// a success and no trouble in sight, the word is only read, and stays in every core's cache.
 //
 // All transitions happen under the mutex, and only there may the generation change; thus their
 // events are queued in order. What a state needs is written before the word that announces it: the
@@ -215,7 +219,6 @@ void CircuitBreaker::settle(const Permit& permit, Outcome outcome, TimePoint now
 
 std::optional<TransitionCause> CircuitBreaker::rate_cause(std::uint64_t epoch,
                                                           std::uint64_t generation) const noexcept {
-  if (!judges_rates_ || !window_.may_trip(epoch)) return std::nullopt;
   const WindowCounts counts = window_.sum(epoch, generation);
   if (counts.calls < options_.minimum_requests) return std::nullopt;
   if (options_.error_threshold_percentage &&
@@ -236,8 +239,8 @@ bool CircuitBreaker::settle_closed(std::uint64_t generation, bool failure, bool 
   if (!is_current(word)) return false;
   const std::uint64_t epoch = window_.epoch(now);
   window_.record(epoch, generation, failure, slow);
-  const std::optional<TransitionCause> rate = rate_cause(epoch, generation);
-  if (!failure && !rate && consecutive_of(word) == 0 && mode_ == BreakerMode::normal) return true;
+  const bool judges = judges_rates_ && window_.may_trip(epoch);
+  if (!failure && !judges && consecutive_of(word) == 0 && mode_ == BreakerMode::normal) return true;
 
   std::unique_lock lock(mutex_, std::defer_lock);
   std::optional<TransitionCause> cause;
@@ -245,22 +248,28 @@ bool CircuitBreaker::settle_closed(std::uint64_t generation, bool failure, bool 
   for (;;) {
     if (!is_current(word)) return false;
     const unsigned failures = failure ? std::min(consecutive_of(word) + 1, kMaxConsecutive) : 0;
-    cause = options_.failure_threshold > 0 && failures >= options_.failure_threshold
-                ? TransitionCause::consecutive_failures
-                : rate;
-    if (now < warm_until_) cause.reset();
+    cause.reset();
+    if (now >= warm_until_) {
+      if (options_.failure_threshold > 0 && failures >= options_.failure_threshold) {
+        cause = TransitionCause::consecutive_failures;
+      } else if (judges) {
+        cause = rate_cause(epoch, generation);
+      }
+    }
     if (cause && mode_ == BreakerMode::normal) {
       if (!lock.owns_lock()) {
         lock.lock();
-        word = word_.load(std::memory_order_relaxed);
+        word = word_.load(std::memory_order_acquire);
       } else if (begin_open(word, failures, *cause, now, next_open_period())) {
         deliver(lock);
         return true;
       }
       continue;
     }
-    const std::uint64_t next = make_word(BreakerState::closed, failures, generation);
-    if (next == word || word_.compare_exchange_weak(word, next, std::memory_order_acq_rel)) break;
+    if (!judges && failures == consecutive_of(word)) break;
+    if (word_.compare_exchange_weak(word, with_consecutive(word, failures),
+                                    std::memory_order_acq_rel, std::memory_order_acquire))
+      break;
   }
   if (lock.owns_lock()) lock.unlock();
   if (mode_ == BreakerMode::metrics_only) watch_crossing(generation, cause, now);

@@ -269,10 +269,14 @@ class CircuitBreaker : public Policy {
     std::atomic<Listener*> next{nullptr};
   };
 
-  // word_: state 2 bits, consecutive failures 16, generation 46.
+  // word_: state 2 bits, consecutive failures 16, version 16, generation 30. The version counts
+  // outcomes while the window holds what may open the breaker.
   static constexpr unsigned kStateBits = 2;
   static constexpr unsigned kConsecutiveBits = 16;
+  static constexpr unsigned kVersionBits = 16;
   static constexpr unsigned kMaxConsecutive = (1U << kConsecutiveBits) - 1;
+  static constexpr std::uint64_t kOneVersion = 1ULL << (kStateBits + kConsecutiveBits);
+  static constexpr unsigned kGenerationShift = kStateBits + kConsecutiveBits + kVersionBits;
   [[nodiscard]] static constexpr BreakerState state_of(std::uint64_t word) noexcept {
     return static_cast<BreakerState>(word & ((1U << kStateBits) - 1));
   }
@@ -280,12 +284,19 @@ class CircuitBreaker : public Policy {
     return static_cast<unsigned>(word >> kStateBits) & kMaxConsecutive;
   }
   [[nodiscard]] static constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
-    return word >> (kStateBits + kConsecutiveBits);
+    return word >> kGenerationShift;
   }
   [[nodiscard]] static constexpr std::uint64_t make_word(BreakerState state, unsigned consecutive,
                                                          std::uint64_t generation) noexcept {
-    return generation << (kStateBits + kConsecutiveBits) |
-           std::uint64_t{consecutive} << kStateBits | static_cast<std::uint64_t>(state);
+    return generation << kGenerationShift | std::uint64_t{consecutive} << kStateBits |
+           static_cast<std::uint64_t>(state);
+  }
+  // The word of the same generation with this many failures, and a new version.
+  [[nodiscard]] static constexpr std::uint64_t with_consecutive(std::uint64_t word,
+                                                                unsigned consecutive) noexcept {
+    const std::uint64_t mask = (kOneVersion << kVersionBits) - kOneVersion;
+    const std::uint64_t version = (word + kOneVersion) & mask;
+    return make_word(state_of(word), consecutive, generation_of(word)) | version;
   }
 
   [[nodiscard]] Result<Permit, Rejection> acquire_unclosed(std::uint64_t word,
