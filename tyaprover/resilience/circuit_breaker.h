@@ -219,6 +219,13 @@ class CircuitBreaker : public Policy {
   [[nodiscard]] Result<Permit, Rejection> try_acquire() noexcept;
   [[nodiscard]] Result<Permit, Rejection> try_acquire(TimePoint now) noexcept;
 
+  // Settles a permit by what its call returned, as execute() does, and hands that on: for callers
+  // that make the call themselves, such as coroutines. Deadlines are theirs.
+  template <class T>
+  Result<T, CallError> settle_call(Permit& permit, Result<T, CallError> result) noexcept {
+    return judge(permit, Deadline(TimePoint::max(), *options_.clock), std::move(result));
+  }
+
   // ── By hand ──
 
   // Opens it, for `period` or else for the period that is due (reset_timeout and its backoff). No
