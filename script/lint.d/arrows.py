@@ -15,6 +15,7 @@ CORES = ['metrics', 'resilience', 'cache', 'trace']
 MAY_INCLUDE = {
     'base': [],
     **{core: ['base'] for core in CORES},
+    'awaitable': ['resilience', 'base'],
     'telemetry': CORES + ['base'],
     'http': ['base'],
     'filters': ['http', 'telemetry', *CORES, 'base'],
@@ -27,6 +28,7 @@ MAY_INCLUDE = {
 MAY_USE = {
     'base': ['system'],
     **{core: [] for core in CORES},
+    'awaitable': ['boost'],
     'telemetry': [],
     'http': ['system', 'boost', 'openssl', 'nghttp2'],
     'filters': ['system', 'zlib', 'brotli', 'zstd'],
