@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "tyaprover/http/exchange.h"
+#include "tyaprover/trace/span.h"
 
 namespace tyaprover::filters {
 
@@ -39,12 +40,17 @@ class Exchange : public http::Exchange {
   using http::Exchange::Exchange;
   // Never null between on_request and on_finish; unrouted requests get the gateway's defaults.
   const RouteSettings* settings = nullptr;
+
+  // The request's span; one that keeps nothing when it is not traced or not sampled.
+  [[nodiscard]] trace::Span& current_span() noexcept { return span; }
+  trace::Span span;
+  trace::Span upstream_span;  // of the try under way, or of the one that was answered
 };
 
 // The order, and the reason for each place (docs/design.md, "The way of a request"). Filters in
 // brackets are slots: their place is fixed, the part lands later.
 //
-//   [Tracing]        first: the trace context must exist before anything can be recorded in it
+//   Tracing          first: the trace context must exist before anything can be recorded in it
 //   Metrics          next: its duration covers everything below, replies of every filter count
 //   RequestId        before all that logs: every line and every reply carries the id
 //   SecurityHeaders  above everything that can reply, so that local replies carry them too
@@ -66,6 +72,8 @@ class Pipeline {
     void reset() noexcept override {
       Exchange::reset();
       settings = nullptr;
+      span = {};
+      upstream_span = {};
       states = {};
       entered = 0;
     }

@@ -7,6 +7,7 @@
 #include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/request_timeout.h"
 #include "tyaprover/filters/security_headers.h"
+#include "tyaprover/filters/tracing.h"
 
 namespace tyaprover::filters {
 
@@ -15,6 +16,7 @@ struct RouteSettings {
   CompressionOptions compression;
   RequestTimeoutOptions request_timeout;
   MetricsOptions metrics;
+  TracingOptions tracing;
   bool operator==(const RouteSettings&) const = default;
 };
 

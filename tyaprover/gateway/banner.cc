@@ -30,6 +30,7 @@ std::string hosts_of(const AppConfig& app) {
 
 std::vector<std::string> filters_on(const Config& config) {
   std::vector<std::string> on;
+  if (config.app_tracing.enabled) on.emplace_back("tracing");
   if (config.app_metrics.enabled) on.emplace_back("metrics");
   on.emplace_back("request-id");
   if (config.security_headers.enabled) on.emplace_back("security-headers");

@@ -21,6 +21,7 @@
 #include "tyaprover/filters/compression.h"
 #include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/security_headers.h"
+#include "tyaprover/filters/tracing.h"
 
 namespace tyaprover::gateway {
 
@@ -91,6 +92,7 @@ struct AppConfig {
   CompressionConfig compression;
   SecurityHeadersConfig security_headers;
   filters::MetricsOptions metrics;
+  filters::TracingOptions tracing;
   bool operator==(const AppConfig&) const = default;
 };
 
@@ -106,6 +108,34 @@ struct MetricsConfig {
   std::uint64_t max_series = 2000;  // per family
   std::uint64_t expire_after = 0;   // scrapes without a change; 0 = never
   bool operator==(const MetricsConfig&) const = default;
+};
+
+enum class ExporterProtocol {
+  automatic,  // by the endpoint's path and port
+  otlp_proto,
+  otlp_json,
+  zipkin,
+  jaeger_thrift,
+  console,
+  none
+};
+
+// Of tracing as a whole. What is not set here may come from OTEL_* variables.
+struct TracingConfig {
+  std::string service_name;           // empty: OTEL_SERVICE_NAME, else tyaprover
+  std::optional<double> sample_rate;  // unset: OTEL_TRACES_SAMPLER, else 1, in production 0.1
+  std::string exporter_endpoint;
+  ExporterProtocol exporter_protocol = ExporterProtocol::automatic;
+  std::vector<std::string> propagators;  // none: OTEL_PROPAGATORS, else tracecontext and baggage
+  filters::TraceTrust trust = filters::TraceTrust::always;
+  bool response_header = true;
+  filters::Semconv semconv = filters::Semconv::stable;
+  bool query = true;
+  bool keep_errors = false;               // also keep traces with an error that were not chosen
+  std::optional<Nanos> keep_slower_than;  // and slower ones
+  std::uint64_t keep_per_second = 100;
+  std::uint64_t recent = 1000;  // traces kept in memory; 0 = none
+  bool operator==(const TracingConfig&) const = default;
 };
 
 // The paths the gateway answers itself; empty = off.
@@ -146,10 +176,10 @@ struct Config {
   AccessLogConfig access_log;
   filters::MetricsOptions app_metrics;  // default of every app
   MetricsConfig metrics;
+  filters::TracingOptions app_tracing;  // default of every app
+  TracingConfig tracing;
   ShutdownConfig shutdown;
-  // Read now, used by the tracing and cache parts as they land.
-  std::optional<double> trace_sample_rate;
-  std::string trace_exporter_endpoint;
+  // Read now, used by the cache as it lands.
   std::optional<std::uint64_t> cache_max_entries;
   std::optional<std::uint64_t> cache_max_bytes;
   std::optional<Nanos> cache_ttl;

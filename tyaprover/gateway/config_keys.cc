@@ -28,6 +28,10 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, AccessLogConfig>) return view.config.access_log;
   if constexpr (std::is_same_v<Section, ShutdownConfig>) return view.config.shutdown;
   if constexpr (std::is_same_v<Section, MetricsConfig>) return view.config.metrics;
+  if constexpr (std::is_same_v<Section, TracingConfig>) return view.config.tracing;
+  if constexpr (std::is_same_v<Section, filters::TracingOptions>) {
+    return of_app_or_gateway(&AppConfig::tracing, &Config::app_tracing);
+  }
   if constexpr (std::is_same_v<Section, filters::MetricsOptions>) {
     return of_app_or_gateway(&AppConfig::metrics, &Config::app_metrics);
   }
@@ -204,15 +208,41 @@ constexpr ConfigKey kKeys[] = {
     {"metrics.expire_after", kTop, KeyType::integer, kField<&MetricsConfig::expire_after>,
      "Scrapes after which an unchanged series leaves the page", 1, 1'000'000, "never", 0},
 
+    {"tracing.enabled", kBoth, KeyType::boolean, kField<&filters::TracingOptions::enabled>,
+     "Trace requests. Off at the top: fields of traces pass through as they are"},
+    {"tracing.service_name", kTop, KeyType::name, kField<&TracingConfig::service_name>,
+     "service.name of the spans; unset: OTEL_SERVICE_NAME, else tyaprover", 0, 0, "auto"},
+    {"tracing.sample_rate", kTop, KeyType::number, kField<&TracingConfig::sample_rate>,
+     "Share of the traces begun here that are kept; unset: OTEL_TRACES_SAMPLER, else 1, in production 0.1",
+     0, 1, "auto", 0, "TRACE_SAMPLE_RATE"},
+    {"tracing.exporter_endpoint", kTop, KeyType::exporter, kField<&TracingConfig::exporter_endpoint>,
+     "Where spans go; unset: OTEL_EXPORTER_OTLP_*, else nowhere", 0, 0, "auto", 0, "TRACE_EXPORTER_ENDPOINT"},
+    {"tracing.exporter_protocol", kTop, KeyType::choice, kField<&TracingConfig::exporter_protocol>,
+     "Form of the spans; auto = by the endpoint's path and port", 0, 0, {}, 0, "TRACE_EXPORTER_PROTOCOL"},
+    {"tracing.propagators", kTop, KeyType::propagators, kField<&TracingConfig::propagators>,
+     "Forms in which a trace goes from process to process, the preferred first; none: OTEL_PROPAGATORS, else tracecontext and baggage"},
+    {"tracing.trust", kTop, KeyType::choice, kField<&TracingConfig::trust>,
+     "Whose trace context is believed; from others a new trace begins, with a link"},
+    {"tracing.response_header", kTop, KeyType::boolean, kField<&TracingConfig::response_header>,
+     "Send traceparent to the client"},
+    {"tracing.semconv", kTop, KeyType::choice, kField<&TracingConfig::semconv>,
+     "Names of the attributes: OpenTelemetry's stable ones, the seed's, or both"},
+    {"tracing.query", kTop, KeyType::boolean, kField<&TracingConfig::query>,
+     "Keep the query in attributes; if not, it reads `***`"},
+    {"tracing.keep_errors", kTop, KeyType::boolean, kField<&TracingConfig::keep_errors>,
+     "Also keep traces with an error that were not chosen. Every trace is then recorded until its end"},
+    {"tracing.keep_slower_than", kTop, KeyType::duration, kField<&TracingConfig::keep_slower_than>,
+     "Also keep slower traces that were not chosen", kMillisecond, kDay, "off"},
+    {"tracing.keep_per_second", kTop, KeyType::integer, kField<&TracingConfig::keep_per_second>,
+     "Traces kept so, at most", 1, 1'000'000},
+    {"tracing.recent", kTop, KeyType::integer, kField<&TracingConfig::recent>,
+     "Traces kept in memory for the admin API", 1, 1'000'000, "off", 0},
+
     {"shutdown.delay", kTop, KeyType::duration, kField<&ShutdownConfig::delay>,
      "Signal to the closing of the listeners; auto = 5 s in Kubernetes, else 0 s", 0, kDay, "auto"},
     {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
      "Longest wait for running requests after that; then they are cut", 0, kDay},
 
-    {"tracing.sample_rate", KeyScope::environment, KeyType::number, kField<&Config::trace_sample_rate>,
-     "Share of requests that are traced", 0, 1, {}, 0, "TRACE_SAMPLE_RATE"},
-    {"tracing.exporter_endpoint", KeyScope::environment, KeyType::exporter, kField<&Config::trace_exporter_endpoint>,
-     "Where spans go", 0, 0, {}, 0, "TRACE_EXPORTER_ENDPOINT"},
     {"cache.max_entries", KeyScope::environment, KeyType::integer, kField<&Config::cache_max_entries>,
      "Most cached responses (CACHE_MAX_SIZE without a unit)", 1, 1'000'000'000'000, {}, 0, "CACHE_MAX_SIZE"},
     {"cache.max_bytes", KeyScope::environment, KeyType::size, kField<&Config::cache_max_bytes>,
@@ -223,7 +253,7 @@ constexpr ConfigKey kKeys[] = {
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {"tracing", "cache", "breaker", "endpoints.cache_stats",
+constexpr std::string_view kUnsupported[] = {"cache", "breaker", "endpoints.cache_stats",
                                              "endpoints.admin"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
@@ -259,6 +289,21 @@ template <>
 struct Names<metrics::Naming> {
   static constexpr std::string_view kAll[] = {"seed", "prometheus", "both"};
 };
+template <>
+struct Names<ExporterProtocol> {
+  static constexpr std::string_view kAll[] = {"auto",          "otlp-proto", "otlp-json", "zipkin",
+                                              "jaeger-thrift", "console",    "none"};
+};
+template <>
+struct Names<filters::TraceTrust> {
+  static constexpr std::string_view kAll[] = {"always", "trusted_proxies", "never"};
+};
+template <>
+struct Names<filters::Semconv> {
+  static constexpr std::string_view kAll[] = {"stable", "seed", "both"};
+};
+constexpr std::string_view kPropagators[] = {"tracecontext", "baggage", "b3",
+                                             "b3multi",      "jaeger",  "xray"};
 constexpr std::string_view kWays[] = {"loopback", "key"};
 constexpr std::string_view kEncodings[] = {"zstd", "br", "gzip"};
 
@@ -574,6 +619,11 @@ Result<std::string, ValueError> read_item(const ConfigKey& key, std::string_view
         return wrong("is not a way in", "allowed: " + list_of(kWays));
       }
       return std::string(text);
+    case KeyType::propagators:
+      if (std::ranges::find(kPropagators, text) == std::end(kPropagators)) {
+        return wrong("is not a form of trace context", "allowed: " + list_of(kPropagators));
+      }
+      return std::string(text);
     default:
       break;
   }
@@ -755,6 +805,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "list of paths";
     case KeyType::ways:
       return "list of ways";
+    case KeyType::propagators:
+      return "list of propagators";
     case KeyType::targets:
       return "list of URLs";
   }
@@ -869,6 +921,8 @@ std::string allowed_values(const ConfigKey& key) {
       return "/path";
     case KeyType::ways:
       return list_of(kWays);
+    case KeyType::propagators:
+      return list_of(kPropagators);
     case KeyType::targets:
       return "http://host:port, http+unix:///path";
   }
@@ -889,6 +943,7 @@ void apply_defaults(const Config& config, AppConfig& app) {
   app.compression = config.compression;
   app.security_headers = config.security_headers;
   app.metrics = config.app_metrics;
+  app.tracing = config.app_tracing;
 }
 
 std::string key_reference() {

@@ -59,6 +59,7 @@ enum class KeyType {
   encodings,
   paths,
   ways,
+  propagators,
   targets,
 };
 
@@ -73,6 +74,7 @@ using Field =
                  FieldOf<std::optional<double>>, FieldOf<Nanos>, FieldOf<std::optional<Nanos>>,
                  FieldOf<std::string>, FieldOf<std::optional<std::string>>, FieldOf<Environment>,
                  FieldOf<Balance>, FieldOf<LogFormat>, FieldOf<metrics::Naming>,
+                 FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>, FieldOf<filters::Semconv>,
                  FieldOf<std::vector<std::string>>, FieldOf<std::vector<Network>>,
                  FieldOf<std::vector<Target>>>;
 

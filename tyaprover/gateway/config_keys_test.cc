@@ -97,7 +97,7 @@ TEST(ConfigKeys, WordsStandForSpecialValues) {
 TEST(ConfigKeys, NoSecretIsWritten) {
   Config config = default_config();
   config.metrics.api_key = "hunter2";
-  config.trace_exporter_endpoint = "http://me:hunter2@host/";
+  config.tracing.exporter_endpoint = "http://me:hunter2@host/";
   for (const ConfigKey& key : config_keys()) {
     AppConfig app;
     for (const std::string& item : value_text(key, {config, &app}).items) {

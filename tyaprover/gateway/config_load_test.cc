@@ -139,7 +139,7 @@ TEST_F(ConfigLoad, SeedVariablesKeepTheirUnits) {
   EXPECT_EQ(loaded->config.cache_max_entries, 1000u);
   EXPECT_EQ(loaded->config.cache_max_bytes, std::nullopt);
   EXPECT_EQ(loaded->config.cache_ttl, 5min);
-  EXPECT_EQ(loaded->config.trace_sample_rate, 0.1);
+  EXPECT_EQ(loaded->config.tracing.sample_rate, 0.1);
 
   environment_ = {{"CACHE_MAX_SIZE", "8MiB"}, {"CACHE_TTL", "1.5m"}};
   loaded = load(std::string(kApp));

@@ -212,6 +212,11 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
                      forwarded_port.size() + forwarded.size() + via.size() + e.request_id.size() +
                      request.authority.size() * 2;
   for (const Field& field : request.fields) size += field.name.size() + field.value.size() + 4;
+  if (options.trace_fields != nullptr) {
+    options.trace_fields->for_each([&](std::string_view name, std::string_view value) {
+      size += name.size() + value.size() + 4;
+    });
+  }
   Writer out(e.arena.allocate(size), size);
 
   out << request.method << (request.origin_form.starts_with('?') ? " /" : " ")
@@ -229,7 +234,11 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
       case KnownField::x_request_id:
       case KnownField::expect:
         continue;  // written below
+      case KnownField::traceparent:
+        if (options.trace_fields != nullptr) continue;
+        break;
       case KnownField::other:
+        if (options.trace_fields != nullptr && trace::is_trace_field(field.name)) continue;
         if (field.name.find('_') != std::string_view::npos) {
           if (options.underscore_drops != nullptr) ++*options.underscore_drops;
           continue;
@@ -243,6 +252,10 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
     out.field(field.name, field.value);
   }
 
+  if (options.trace_fields != nullptr) {
+    options.trace_fields->for_each(
+        [&](std::string_view name, std::string_view value) { out.field(name, value); });
+  }
   if (forwarded_for.empty()) {
     out.field("X-Forwarded-For", e.peer.text());
   } else {

@@ -16,6 +16,7 @@
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/http/address.h"
 #include "tyaprover/http/exchange.h"
+#include "tyaprover/trace/propagation.h"
 
 namespace tyaprover::gateway {
 
@@ -39,6 +40,8 @@ struct RequestHeadOptions {
   std::string_view target_authority;
   bool forwarded = false;                     // also write Forwarded (RFC 7239)
   std::uint64_t* underscore_drops = nullptr;  // counts names with '_' left out (R4.9)
+  // In place of whatever fields of a trace the request has; null: those go on as they are.
+  const trace::InjectedFields* trace_fields = nullptr;
 };
 
 // The head for the upstream, with its empty line.

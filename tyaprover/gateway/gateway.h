@@ -23,8 +23,10 @@
 #include "tyaprover/filters/request_id.h"
 #include "tyaprover/filters/request_timeout.h"
 #include "tyaprover/filters/security_headers.h"
+#include "tyaprover/filters/tracing.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/gateway_metrics.h"
+#include "tyaprover/gateway/gateway_tracing.h"
 #include "tyaprover/gateway/health.h"
 #include "tyaprover/gateway/metrics_endpoint.h"
 #include "tyaprover/gateway/proxy.h"
@@ -50,13 +52,14 @@ struct GatewayShared {
   // Relaxed would do, but readiness must not be seen before what it promises: release and acquire.
   std::atomic<Lifecycle> lifecycle{Lifecycle::starting};
   http::ServerCounters server_counters;
+  GatewayTracing tracing;
   GatewayMetrics metrics;
   MetricsEndpoint metrics_endpoint;
 };
 
 // The reason of each place stands in filters/pipeline.h.
 using GatewayPipeline =
-    filters::Pipeline<filters::Metrics, filters::RequestId, filters::SecurityHeaders,
+    filters::Pipeline<filters::Tracing, filters::Metrics, filters::RequestId, filters::SecurityHeaders,
                       filters::Compression, filters::AccessLog, filters::RequestTimeout>;
 
 [[nodiscard]] http::ServerOptions server_options(const Config& config, std::size_t max_connections);

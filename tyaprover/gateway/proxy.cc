@@ -161,7 +161,7 @@ class BodyWithUpload final : public http::BodySource {
 // One request, from the first try to the reply.
 class Proxying {
  public:
-  Proxying(Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
+  Proxying(filters::Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
            ProxyCounters& counters)
       : e_(exchange),
         worker_(exchange.worker),
@@ -176,7 +176,8 @@ class Proxying {
   Task<Failure> connect_and_send(WorkerTarget& target, bool fresh);
   Task<Failure> send(bool reused);
   Task<Failure> receive_head(bool reused);
-  void count(WorkerTarget& target, const Failure& failure) noexcept;
+  void begin_try(const WorkerTarget& target);
+  void end_try(WorkerTarget& target, const Failure& failure);
   void deliver();
   void fail(const Failure& failure);
   Failure head_failure(ReadHead result, bool reused);
@@ -185,7 +186,7 @@ class Proxying {
     return upload_ ? *upload_->connection : *connection_;
   }
 
-  Exchange& e_;
+  filters::Exchange& e_;
   http::Worker& worker_;
   WorkerUpstream& upstream_;
   const AppConfig& app_;
@@ -210,15 +211,15 @@ Task<void> Proxying::run() {
     tried[tries++] = target;
     authority_ = target->target->authority;
     e_.upstream = target->target->address;
-    ++e_.upstream_tries;
+    begin_try(*target);
     failure = co_await connect_and_send(*target, false);
+    end_try(*target, failure);
     if (failure.same_target) {
       counters_.idle_race_retries.inc();
-      count(*target, failure);
-      ++e_.upstream_tries;
+      begin_try(*target);
       failure = co_await connect_and_send(*target, true);
+      end_try(*target, failure);
     }
-    count(*target, failure);
     if (failure.reason == Reason::none) {
       deliver();
       co_return;
@@ -264,11 +265,16 @@ Task<Failure> Proxying::send(bool reused) {
   ClientConnection& c = *connection_;
   c.begin(e_.request.method_id);
   std::uint64_t underscore_drops = 0;
+  const bool traced = options_.tracing != nullptr && e_.upstream_span.context().is_valid();
+  const trace::Context trace_context(e_.upstream_span.context());
+  std::optional<trace::InjectedFields> trace_fields;
+  if (traced) trace_fields.emplace(trace_context, options_.tracing->options().propagators);
   const RequestHeadOptions head_options{
       .host_header = app_.host_header,
       .target_authority = authority_,
       .forwarded = options_.forwarded_header,
       .underscore_drops = &underscore_drops,
+      .trace_fields = traced ? &*trace_fields : nullptr,
   };
   const std::string_view head = write_request_head(e_, head_options);
   if (underscore_drops > 0) counters_.underscore_fields_dropped.inc(underscore_drops);
@@ -396,11 +402,28 @@ Failure Proxying::head_failure(ReadHead result, bool reused) {
           .same_target = race};
 }
 
-void Proxying::count(WorkerTarget& target, const Failure& failure) noexcept {
+void Proxying::begin_try(const WorkerTarget& target) {
+  if (e_.span.context().is_valid() && options_.tracing != nullptr) {
+    e_.upstream_span = filters::start_upstream_span(
+        *options_.tracing, e_,
+        {.host = target.target->host, .port = target.target->port, .resend = e_.upstream_tries});
+  }
+  ++e_.upstream_tries;
+}
+
+void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   const http::Timings& t = e_.timings;
   const bool answered = failure.reason == Reason::none && t.upstream_first_byte != TimePoint{};
-  target.metrics->finished(answered ? connection().head().status : 0, failure.reason,
+  const int status = answered ? connection().head().status : 0;
+  target.metrics->finished(status, failure.reason,
                            answered ? t.upstream_first_byte - t.upstream_acquired : Nanos(-1));
+  filters::describe_upstream_answer(e_.upstream_span, status, failure.reason);
+  // An answer's span ends with its body.
+  if (failure.reason == Reason::none) return;
+  e_.upstream_span.end();
+  if (failure.next_target || failure.same_target) {
+    e_.span.add_event("retry", {{"reason", trace::Text(to_string(failure.reason), true)}});
+  }
 }
 
 void Proxying::deliver() {
@@ -441,7 +464,7 @@ void Proxying::fail(const Failure& failure) {
 
 }  // namespace
 
-Task<void> proxy(Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
+Task<void> proxy(filters::Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
                  ProxyCounters& counters) {
   Proxying proxying(exchange, upstream, options, counters);
   co_await proxying.run();

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "tyaprover/filters/error_reply.h"
+#include "tyaprover/filters/tracing.h"
 #include "tyaprover/gateway/upstream.h"
 #include "tyaprover/http/exchange.h"
 #include "tyaprover/http/task.h"
@@ -20,6 +21,7 @@ namespace tyaprover::gateway {
 struct ProxyOptions {
   bool forwarded_header = false;
   filters::ReplyOptions reply;
+  const filters::HttpTracing* tracing = nullptr;  // null: no client spans
 };
 
 struct ProxyCounters {
@@ -28,7 +30,7 @@ struct ProxyCounters {
 };
 
 // `upstream`, `options` and `counters` outlive the exchange's response.
-[[nodiscard]] http::Task<void> proxy(http::Exchange& exchange, WorkerUpstream& upstream,
+[[nodiscard]] http::Task<void> proxy(filters::Exchange& exchange, WorkerUpstream& upstream,
                                      const ProxyOptions& options, ProxyCounters& counters);
 
 }  // namespace tyaprover::gateway

@@ -20,7 +20,8 @@ Router::Router(const std::vector<AppConfig>& apps) {
                        .settings = {.security_headers = app.security_headers,
                                     .compression = app.compression,
                                     .request_timeout = {app.timeouts.request},
-                                    .metrics = app.metrics}});
+                                    .metrics = app.metrics,
+                                    .tracing = app.tracing}});
     if (app.hosts.empty()) entries_.push_back({"", false, app.path, i});
     for (const std::string& host : app.hosts) {
       const bool wildcard = host.starts_with("*.");

@@ -218,6 +218,8 @@ class Gateway {
     });
     register_checks();
     register_metrics();
+    shutdown_.on_shutdown(
+        "flush-traces", [this] { flush_traces(); }, config_.shutdown.timeout);
 
     std::vector<std::string> bound;
     for (const auto& sockets : *listeners) {
@@ -261,6 +263,9 @@ class Gateway {
     health_.add("memory", {}, check_memory);
     health_.add("eventLoop", {.required = true}, [this] { return check_loops(units_); });
     health_.add("upstreams", {.required = true}, [this] { return upstream_check_.run(); });
+    if (shared_->tracing.http() != nullptr) {
+      health_.add("tracing", {}, [this] { return shared_->tracing.check(); });
+    }
   }
 
   void register_metrics() {
@@ -269,6 +274,8 @@ class Gateway {
     registry.gauge_callback("http_connections_active", "Open client connections.", [&server] {
       return static_cast<double>(server.connections.load(std::memory_order_relaxed));
     });
+    registry.add_collector("tracing",
+                           [this](metrics::Collection& out) { shared_->tracing.collect(out); });
     registry.add_collector("gateway", [this](metrics::Collection& out) { collect(out); });
   }
 
@@ -312,6 +319,16 @@ class Gateway {
     out.shown_in(metrics::ShownIn::seed_only);
     out.gauge("process_event_loop_lag_ms", "How late the latest worker's 100 ms timer was.",
               seconds(largest_lag) * 1000);
+  }
+
+  void flush_traces() {
+    // A collector that does not answer must not hold the process longer than this.
+    const trace::FlushResult result = shared_->tracing.shutdown(config_.shutdown.timeout / 3);
+    if (result.dropped + result.remaining > 0) {
+      log_event(LogLevel::warn, "spans were lost at the end",
+                {{"lost", std::to_string(result.dropped + result.remaining)},
+                 {"delivered", std::to_string(result.delivered)}});
+    }
   }
 
   // A signal within `time`, or 0.

@@ -36,7 +36,7 @@ TargetList resolve_target(const Target& target, std::string& problem) {
   if (target.unix_socket) {
     list.push_back(std::make_shared<const UpstreamTarget>(
         UpstreamTarget{http::Endpoint::unix_path(target.path), "unix:" + target.path,
-                       authority_of(target), target.url}));
+                       authority_of(target), target.url, target.path}));
     return list;
   }
   addrinfo hints{};
@@ -53,7 +53,9 @@ TargetList resolve_target(const Target& target, std::string& problem) {
     UpstreamTarget one;
     std::memcpy(&one.endpoint.address, info->ai_addr, info->ai_addrlen);
     one.endpoint.size = info->ai_addrlen;
-    one.address = with_port(http::PeerAddress(info->ai_addr, info->ai_addrlen).text(), target.port);
+    one.host = http::PeerAddress(info->ai_addr, info->ai_addrlen).text();
+    one.port = target.port;
+    one.address = with_port(one.host, target.port);
     one.authority = authority_of(target);
     one.url = target.url;
     list.push_back(std::make_shared<const UpstreamTarget>(std::move(one)));

@@ -30,6 +30,8 @@ struct UpstreamTarget {
   std::string address;    // "127.0.0.1:8080", "unix:/run/app.sock": for logs
   std::string authority;  // Host when upstream.host is `target`
   std::string url;        // as configured
+  std::string host = {};  // of the address, or the path of the unix socket
+  std::uint16_t port = 0;  // 0: a unix socket
 };
 using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
 
