@@ -572,6 +572,26 @@ TEST(RealPrometheus, ScrapesAllFormatsUnderLoad) {
         job + "\"}[8s])))");
     EXPECT_NEAR(s, ms / 1000, 0.05);
   }
+  // The trace of a slow request, as both formats that carry exemplars brought it.
+  for (const auto& [prometheus, series] : std::vector<std::pair<const Prometheus*, std::string>>{
+           {&native, "http_request_duration_seconds"},
+           {&classic, "http_request_duration_seconds_bucket"}}) {
+    SCOPED_TRACE(series);
+    Json exemplars;
+    EXPECT_TRUE(wait_until([&] {
+      exemplars = prometheus->ask("/api/v1/query_exemplars?start=0&end=9999999999&query=" + series);
+      return exemplars.is_array() && !exemplars.empty();
+    })) << prometheus->log();
+    if (!exemplars.is_array() || exemplars.empty()) continue;
+    const Json& labels = exemplars[0]["exemplars"][0]["labels"];
+    const std::string trace_id = labels.value("trace_id", "");
+    EXPECT_EQ(trace_id.size(), 32u) << exemplars[0];
+    const Json lines = Json(gateway.access_log());
+    EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [&](const Json& line) {
+      return line.value("trace_id", "") == trace_id &&
+             line.value("span_id", "") == labels.value("span_id", "?");
+    })) << trace_id;
+  }
   const double from_native = native.query(
       "histogram_quantile(0.95, sum(rate(http_request_duration_seconds{job=\"protobuf\"}[8s])))");
   EXPECT_NEAR(from_native, p95, p95 * 0.10);

@@ -140,7 +140,7 @@ void describe_end(Span& span, const Exchange& e, const HttpTracingOptions& optio
 }  // namespace
 
 Verdict Tracing::on_request(Exchange& e, State&) noexcept {
-  if (tracing_ == nullptr || e.quiet || !e.settings->tracing.enabled) return Verdict::proceed;
+  if (tracing_ == nullptr || e.untraced || !e.settings->tracing.enabled) return Verdict::proceed;
   const HttpTracingOptions& options = tracing_->options();
 
   trace::Extractor extractor(options.propagators);

@@ -43,6 +43,9 @@ std::vector<std::string> filters_on(const Config& config) {
 std::vector<std::string> own_paths(const Config& config) {
   std::vector<std::string> paths;
   if (!config.endpoints.metrics.empty()) paths.push_back(config.endpoints.metrics);
+  if (!config.endpoints.admin.empty() && config.app_tracing.enabled && config.tracing.recent > 0) {
+    paths.push_back(config.endpoints.admin + "/traces");
+  }
   if (const std::string& health = config.endpoints.health; !health.empty()) {
     paths.insert(paths.end(), {health, health + "/live", health + "/ready"});
   }

@@ -38,6 +38,7 @@ TEST(Banner, JsonIsOneLineAndSaysTheSame) {
   config.compression.enabled = false;
   config.endpoints.health = "";
   config.endpoints.metrics = "";
+  config.endpoints.admin = "";
   const std::string line = banner_json(config, {"127.0.0.1:3000"}, 1);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const auto json = nlohmann::json::parse(line);

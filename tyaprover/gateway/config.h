@@ -138,6 +138,13 @@ struct TracingConfig {
   bool operator==(const TracingConfig&) const = default;
 };
 
+// Of the admin API.
+struct AdminConfig {
+  std::vector<std::string> access = {"loopback", "key"};
+  std::string api_key;  // secret: never printed
+  bool operator==(const AdminConfig&) const = default;
+};
+
 // The paths the gateway answers itself; empty = off.
 struct Endpoints {
   std::string metrics = "/metrics";
@@ -178,6 +185,7 @@ struct Config {
   MetricsConfig metrics;
   filters::TracingOptions app_tracing;  // default of every app
   TracingConfig tracing;
+  AdminConfig admin;
   ShutdownConfig shutdown;
   // Read now, used by the cache as it lands.
   std::optional<std::uint64_t> cache_max_entries;

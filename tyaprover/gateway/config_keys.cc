@@ -28,6 +28,7 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, AccessLogConfig>) return view.config.access_log;
   if constexpr (std::is_same_v<Section, ShutdownConfig>) return view.config.shutdown;
   if constexpr (std::is_same_v<Section, MetricsConfig>) return view.config.metrics;
+  if constexpr (std::is_same_v<Section, AdminConfig>) return view.config.admin;
   if constexpr (std::is_same_v<Section, TracingConfig>) return view.config.tracing;
   if constexpr (std::is_same_v<Section, filters::TracingOptions>) {
     return of_app_or_gateway(&AppConfig::tracing, &Config::app_tracing);
@@ -97,6 +98,13 @@ constexpr ConfigKey kKeys[] = {
      "Path of the metrics page", 0, 0, "off"},
     {"endpoints.health", kTop, KeyType::endpoint, kField<&Endpoints::health>,
      "Path of the health checks, with /live and /ready below it", 0, 0, "off"},
+
+    {"endpoints.admin", kTop, KeyType::endpoint, kField<&Endpoints::admin>,
+     "Where the admin API begins; only its own paths are taken from the apps", 0, 0, "off"},
+    {"admin.access", kTop, KeyType::ways, kField<&AdminConfig::access>,
+     "Who may use the admin API: clients on this machine (loopback), clients with the key (key)"},
+    {"admin.api_key", kTop, KeyType::secret, kField<&AdminConfig::api_key>,
+     "Key of the admin API, in x-api-key", 0, 0, {}, 0, "ADMIN_API_KEY"},
 
     {"name", kApp, KeyType::name, kField<&AppConfig::name>,
      "Name of the app in logs, metrics and messages; required, unique"},
@@ -253,8 +261,7 @@ constexpr ConfigKey kKeys[] = {
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {"cache", "breaker", "endpoints.cache_stats",
-                                             "endpoints.admin"};
+constexpr std::string_view kUnsupported[] = {"cache", "breaker", "endpoints.cache_stats"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.

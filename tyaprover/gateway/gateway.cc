@@ -64,7 +64,8 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready"),
       tracing(c),
       metrics(c),
-      metrics_endpoint(c.metrics, c.environment, metrics.registry) {}
+      metrics_endpoint(c.metrics, c.environment, metrics.registry),
+      admin(c, tracing) {}
 
 http::ServerOptions server_options(const Config& config, std::size_t max_connections) {
   return {.head = {.head = config.limits.request_head,
@@ -131,6 +132,7 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
     e.app = "(gateway)";
     e.quiet = true;  // R8.3
     e.unmeasured = true;
+    e.untraced = true;
     return Destination::metrics;
   }
   if (!config.endpoints.health.empty() && e.path.starts_with(config.endpoints.health)) {
@@ -149,11 +151,18 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
     if (destination != Destination::nowhere) {
       e.quiet = true;  // R8.3
       e.unmeasured = true;
+      e.untraced = true;
       e.app = "(gateway)";
       return destination;
     }
   }
 
+  if (const std::string_view own = shared_.admin.route_of(e.path); !own.empty()) {
+    e.route = own;
+    e.app = "(gateway)";
+    e.untraced = true;  // who looks at traces does not want to find himself
+    return Destination::admin;
+  }
   e.unmeasured = std::find(config.metrics.exclude.begin(), config.metrics.exclude.end(), e.path) !=
                  config.metrics.exclude.end();
 
@@ -211,6 +220,9 @@ Task<void> GatewayWorker::answer(Exchange& e, Destination destination, WorkerUps
       co_return;
     case Destination::metrics:
       shared_.metrics_endpoint.answer(e, proxy_options_.reply);
+      co_return;
+    case Destination::admin:
+      shared_.admin.answer(e, proxy_options_.reply);
       co_return;
     case Destination::live:
     case Destination::ready:

@@ -24,6 +24,7 @@
 #include "tyaprover/filters/request_timeout.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
+#include "tyaprover/gateway/admin.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/gateway_metrics.h"
 #include "tyaprover/gateway/gateway_tracing.h"
@@ -55,12 +56,13 @@ struct GatewayShared {
   GatewayTracing tracing;
   GatewayMetrics metrics;
   MetricsEndpoint metrics_endpoint;
+  AdminApi admin;
 };
 
 // The reason of each place stands in filters/pipeline.h.
-using GatewayPipeline =
-    filters::Pipeline<filters::Tracing, filters::Metrics, filters::RequestId, filters::SecurityHeaders,
-                      filters::Compression, filters::AccessLog, filters::RequestTimeout>;
+using GatewayPipeline = filters::Pipeline<filters::Tracing, filters::Metrics, filters::RequestId,
+                                          filters::SecurityHeaders, filters::Compression,
+                                          filters::AccessLog, filters::RequestTimeout>;
 
 [[nodiscard]] http::ServerOptions server_options(const Config& config, std::size_t max_connections);
 
@@ -85,6 +87,7 @@ class GatewayWorker final : public http::Application {
   enum class Destination : std::uint8_t {
     proxy,
     metrics,
+    admin,
     live,
     ready,
     health,

@@ -13,9 +13,8 @@
 #include "tyaprover/base/parse.h"
 #include "tyaprover/filters/compressor.h"
 #include "tyaprover/filters/negotiation.h"
+#include "tyaprover/gateway/access.h"
 #include "tyaprover/gateway/log.h"
-#include "tyaprover/gateway/network.h"
-#include "tyaprover/gateway/secrets.h"
 #include "tyaprover/http/target.h"
 #include "tyaprover/http/worker.h"
 
@@ -188,17 +187,12 @@ MetricsEndpoint::~MetricsEndpoint() {
 }
 
 bool MetricsEndpoint::may_see(const http::Exchange& e) const noexcept {
-  const auto listed = [this](std::string_view way) {
-    return std::find(config_.access.begin(), config_.access.end(), way) != config_.access.end();
-  };
-  const http::Field* const given = e.request.fields.find("x-api-key");
-  const bool key = !config_.api_key.empty() && given != nullptr &&
-                   equal_in_constant_time(given->value, config_.api_key);
   if (!config_.access.empty()) {
-    return (listed("key") && key) || (listed("loopback") && is_loopback(e.client));
+    return may_enter({.ways = config_.access, .api_key = config_.api_key}, e);
   }
   // The seed's rule: the key is asked for in production only.
-  return config_.api_key.empty() || environment_ != Environment::production || key;
+  return config_.api_key.empty() || environment_ != Environment::production ||
+         has_key(config_.api_key, e);
 }
 
 void MetricsEndpoint::answer(http::Exchange& e, const filters::ReplyOptions& reply) {

@@ -29,6 +29,7 @@ void Exchange::reset() noexcept {
   trace_sampled = false;
   quiet = false;
   unmeasured = false;
+  untraced = false;
   forwarded_expect = false;
   timings = Timings{};
   outcome = Outcome::complete;

@@ -154,6 +154,7 @@ class Exchange {
   std::string_view breaker;
   bool quiet = false;       // health and metrics paths: left out of the access log (R8.3)
   bool unmeasured = false;  // left out of the HTTP metrics
+  bool untraced = false;    // has no span
   bool forwarded_expect =
       false;  // the upstream was told of Expect: 100-continue and will answer it
 
