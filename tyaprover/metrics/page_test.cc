@@ -327,6 +327,16 @@ TEST(ProtobufPage, HoldsNativeBucketsThatAgreeWithTheFormula) {
   }
 }
 
+TEST(ProtobufPage, ShowsNoNativeBucketsOfAnotherFamily) {
+  Registry registry;
+  registry.histogram("a", "h", {.native = true}).with({}).observe(1);
+  registry.histogram("b", "h");
+  const std::string page = page_text(registry, kProtobuf);
+  const Message second = families_of(page).at(1).message(4).message(7);
+  EXPECT_EQ(second.integer(1), 0U);
+  EXPECT_FALSE(second.one(5).has_value());
+}
+
 TEST(ProtobufPage, WritesALargeFamilyAsSeveralMessages) {
   Registry registry;
   auto& family = registry.counter("c", "h", {"a"});

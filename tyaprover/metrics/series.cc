@@ -555,6 +555,12 @@ std::optional<std::size_t> Family::list(std::size_t from, std::vector<SeriesRef>
 
 void Family::read(Series& series, Reading& reading) const {
   SeriesExtras* extras = series.extras.load(std::memory_order_acquire);
+  // A reading is used again for the next series, maybe of another kind; its vectors keep their room.
+  reading.integer = 0;
+  reading.real = 0;
+  reading.sum_nanos = 0;
+  reading.native.reset();
+  reading.created = {};
   reading.exemplars.clear();
   switch (description_.kind) {
     case Kind::counter: {

@@ -332,7 +332,7 @@ TEST(Expiry, LosesNoIncrementOfConcurrentLookUps) {
   std::atomic<int> running{kWriters};
   std::vector<std::thread> writers;
   for (int t = 0; t < kWriters; ++t) {
-    writers.emplace_back([&] {
+    writers.emplace_back([&, t] {
       std::mt19937 random(static_cast<unsigned>(t));
       for (std::uint64_t i = 0; i < kEach; ++i) {
         family.with({"x"}).inc();
