@@ -1,0 +1,12 @@
+// Jaeger's uber-trace-id: what is understood survives being written and read again.
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/propagation.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using tyaprover::trace::Propagator;
+  tyaprover::trace::check_propagation(Propagator::jaeger, "uber-trace-id",
+                                      {reinterpret_cast<const char*>(data), size});
+  return 0;
+}

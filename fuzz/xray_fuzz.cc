@@ -1,0 +1,12 @@
+// X-Amzn-Trace-Id: what is understood survives being written and read again.
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/propagation.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using tyaprover::trace::Propagator;
+  tyaprover::trace::check_propagation(Propagator::xray, "x-amzn-trace-id",
+                                      {reinterpret_cast<const char*>(data), size});
+  return 0;
+}
