@@ -8,10 +8,17 @@ namespace {
 using std::chrono::floor;
 using std::chrono::seconds;
 
+// Dates before 1970 and beyond 2255 are moved there: the differences between any two stay within 64
+// bits of nanoseconds, and no lifetime is that long.
+constexpr WallSeconds kFirst{seconds(0)};
+constexpr WallSeconds kLast{seconds(9'000'000'000)};
+
 std::optional<WallTime> date_field(HeaderFields response, std::string_view name, WallTime now) {
   const auto text = response.only(name);
   if (!text) return std::nullopt;
-  return parse_http_date(trim(*text), floor<seconds>(now));
+  const auto date = parse_http_date(trim(*text), floor<seconds>(now));
+  if (!date) return std::nullopt;
+  return std::clamp(*date, kFirst, kLast);
 }
 
 Nanos not_negative(Nanos time) noexcept {

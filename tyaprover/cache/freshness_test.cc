@@ -75,6 +75,15 @@ TEST(Freshness, TakesTheFirstLifetimeInTheOrderOfH4) {
   }
 }
 
+TEST(Freshness, DatesOfOtherAgesAreTaken) {
+  EXPECT_GT(evaluate({{"Expires", "Thu, 21 Nov 9999 04:46:39 GMT"}}).lifetime, Nanos(200 * 8760h));
+  EXPECT_EQ(evaluate({{"Expires", "Sat, 01 Jan 0000 00:00:00 GMT"}}).lifetime, Nanos(0));
+  EXPECT_GT(evaluate({{"Date", "Sat, 01 Jan 0000 00:00:00 GMT"},
+                      {"Expires", "Thu, 21 Nov 9999 04:46:39 GMT"}})
+                .lifetime,
+            Nanos(200 * 8760h));
+}
+
 // §4.2.2
 TEST(Freshness, GuessesATenthOfTheAgeOfTheContent) {
   const std::string day_ago = date(-86400);

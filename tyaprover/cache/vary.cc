@@ -142,7 +142,9 @@ std::string normalised_selecting_field(std::string_view name, HeaderFields reque
   for (const Choice& choice : choices_of(name, request)) {
     if (!text.empty()) text += ',';
     text += choice.text;
-    if (choice.weight != 1000) text.append(";q=").append(std::to_string(choice.weight));
+    if (choice.weight == 1000) continue;
+    const std::string thousandths = std::to_string(choice.weight);
+    text.append(";q=0.").append(3 - thousandths.size(), '0').append(thousandths);
   }
   return text;
 }
