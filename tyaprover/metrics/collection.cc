@@ -42,7 +42,6 @@ Collection::Sample& Collection::sample(Collected& family, std::span<const Label>
     detail::pack(sample.packed_labels, name);
     detail::pack(sample.packed_labels, value);
     sample.plain = sample.plain && detail::is_plain(value);
-    sample.repaired = sample.repaired || !detail::is_utf8(value);
   }
   return family.samples.emplace_back(std::move(sample));
 }

@@ -64,7 +64,6 @@ class Collection {
   struct Sample {
     std::string packed_labels;  // name, value, …
     bool plain = true;
-    bool repaired = false;
     detail::Reading reading;
   };
   struct Collected {

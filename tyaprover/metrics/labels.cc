@@ -116,6 +116,10 @@ bool is_utf8(std::string_view value) noexcept {
   return true;
 }
 
+bool has_lookalikes(std::string_view value) noexcept {
+  return value.find(kReplacement) != std::string_view::npos || !is_utf8(value);
+}
+
 std::string repaired(std::string_view text) {
   std::string out;
   out.reserve(text.size());

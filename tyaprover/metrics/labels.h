@@ -35,6 +35,8 @@ namespace detail {
 // Whether a value can stand on a page as it is: valid UTF-8 without `\`, `"` and line feed.
 [[nodiscard]] bool is_plain(std::string_view value) noexcept;
 [[nodiscard]] bool is_utf8(std::string_view value) noexcept;
+// Whether another value may be the same once repaired: this one is not UTF-8, or holds U+FFFD.
+[[nodiscard]] bool has_lookalikes(std::string_view value) noexcept;
 
 // Invalid bytes replaced by U+FFFD, one for each maximal subpart (Unicode 15 §3.9).
 [[nodiscard]] std::string repaired(std::string_view text);
@@ -53,7 +55,7 @@ struct PackedLabels {
   std::span<const std::string> names;  // of the values; empty: each name stands before its value
   std::string_view bytes;              // packed texts
   bool plain = true;                   // is_plain holds for each value
-  bool repaired = false;  // a value is not UTF-8: another series may look the same on a page
+  bool lookalikes = false;             // has_lookalikes holds for a value
 
   // visit(name, value) for each value that is not empty.
   template <class Visit>

@@ -184,7 +184,9 @@ void memory_of_1000_combinations(benchmark::State& state) {
   state.counters["bytes"] = static_cast<double>(bytes);
 }
 // Once: cells that were used stay for the next registry.
-BENCHMARK(memory_of_1000_combinations)->Name("memory_of_1000_combinations/tyaprover")->Iterations(1);
+BENCHMARK(memory_of_1000_combinations)
+    ->Name("memory_of_1000_combinations/tyaprover")
+    ->Iterations(1);
 
 }  // namespace
 }  // namespace tyaprover::metrics

@@ -427,7 +427,7 @@ void Page::State::end_item() {
 // Two series may look the same: of two registries, with bytes that are not UTF-8, or when a
 // collector repeats itself. The first one stays.
 bool Page::State::is_duplicate(const Item& now, const detail::PackedLabels& labels) {
-  if (!watch_duplicates && !labels.repaired && now.collected == nullptr) return false;
+  if (!watch_duplicates && !labels.lookalikes && now.collected == nullptr) return false;
   std::vector<Label> pairs(now.registry->options.constant_labels.begin(),
                            now.registry->options.constant_labels.end());
   labels.for_each(
@@ -456,11 +456,7 @@ void Page::State::step() {
   if (now.collected != nullptr) {
     if (next_shown == now.collected->samples.size()) return end_item();
     const Collection::Sample& sample = now.collected->samples[next_shown++];
-    return show(now,
-                {.names = {},
-                 .bytes = sample.packed_labels,
-                 .plain = sample.plain,
-                 .repaired = sample.repaired},
+    return show(now, {.names = {}, .bytes = sample.packed_labels, .plain = sample.plain},
                 sample.reading);
   }
   detail::Family& family = **now.family;

@@ -358,7 +358,8 @@ TEST(Chunks, AreBoundedAndMakeTheWholePage) {
     Registry registry;
     auto& family = registry.histogram(
         "h", "h", {.labels = {"a"}, .buckets = linear_buckets(0, 1, 510), .max_series = 100});
-    for (int i = 0; i < 40; ++i) family.with({std::string(700, 'x') + std::to_string(i)}).observe(1);
+    for (int i = 0; i < 40; ++i)
+      family.with({std::string(700, 'x') + std::to_string(i)}).observe(1);
     registry.add_collector("many", [](Collection& out) {
       for (int i = 0; i < 5000; ++i) {
         const std::string value = std::to_string(i);

@@ -22,7 +22,7 @@ constexpr std::uint32_t tag_of(std::uint64_t hash) noexcept {
 struct LabelsHeader {
   std::uint32_t size : 30;
   std::uint32_t plain : 1;
-  std::uint32_t repaired : 1;
+  std::uint32_t lookalikes : 1;
 };
 
 LabelsHeader header_of(const char* labels) noexcept {
@@ -121,7 +121,7 @@ PackedLabels Series::packed_labels() const noexcept {
   return {.names = family->description().labels,
           .bytes = {labels + sizeof(header), header.size},
           .plain = header.plain != 0,
-          .repaired = header.repaired != 0};
+          .lookalikes = header.lookalikes != 0};
 }
 
 SeriesExtras& Series::get_extras() {
@@ -343,12 +343,11 @@ SeriesRef Family::find_or_make(const Key& key) {
 
 Series* Family::make(std::uint64_t hashed, const Key& key) {
   std::string packed;
-  LabelsHeader header{.size = 0, .plain = 1, .repaired = 0};
+  LabelsHeader header{.size = 0, .plain = 1, .lookalikes = 0};
   const auto pack_value = [&](std::string_view value) {
     pack(packed, value);
-    if (is_plain(value)) return;
-    header.plain = 0;
-    if (!is_utf8(value)) header.repaired = 1;
+    if (!is_plain(value)) header.plain = 0;
+    if (has_lookalikes(value)) header.lookalikes = 1;
   };
   for (const auto& [name, value] : key.pairs) {
     if (value.empty()) continue;
@@ -555,7 +554,8 @@ std::optional<std::size_t> Family::list(std::size_t from, std::vector<SeriesRef>
 
 void Family::read(Series& series, Reading& reading) const {
   SeriesExtras* extras = series.extras.load(std::memory_order_acquire);
-  // A reading is used again for the next series, maybe of another kind; its vectors keep their room.
+  // A reading is used again for the next series, maybe of another kind; its vectors keep their
+  // room.
   reading.integer = 0;
   reading.real = 0;
   reading.sum_nanos = 0;

@@ -103,9 +103,10 @@ TEST(Identity, OfInvalidBytesIsExactButAPageShowsLookalikesOnce) {
   auto& family = registry.counter("c", "h", {"a"});
   family.with({"\xff"}).inc(1);
   family.with({"\xfe"}).inc(2);
+  family.with({"\xEF\xBF\xBD"}).inc(3);
   EXPECT_EQ(family.with({"\xff"}).value(), 1);
   EXPECT_EQ(page_text(registry), "# HELP c h\n# TYPE c counter\nc{a=\"\xEF\xBF\xBD\"} 1\n");
-  EXPECT_EQ(samples(registry)["tyaprover_metrics_collect_errors_total{collector=\"c\"}"], "1");
+  EXPECT_EQ(samples(registry)["tyaprover_metrics_collect_errors_total{collector=\"c\"}"], "2");
 }
 
 TEST(Family, AgreesWithAModelWhileSeriesComeAndGo) {
