@@ -1,4 +1,5 @@
-// B3 in both forms, as "name:value" lines: what is understood survives being written and read again.
+// B3 in both forms, as "name:value" lines: what is understood survives being written and read
+// again.
 #include <cstddef>
 #include <cstdint>
 

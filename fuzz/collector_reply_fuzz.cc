@@ -18,10 +18,12 @@ void check(std::string_view body) {
     require(partial->rejected_spans >> 63 == 0, "a count is not negative");
     require(partial->message.size() <= body.size(), "a message is part of the body");
   }
-  require(scan_otlp_response_json(body).message.size() <= body.size(), "a message is part of the body");
+  require(scan_otlp_response_json(body).message.size() <= body.size(),
+          "a message is part of the body");
   const std::chrono::system_clock::time_point now{std::chrono::seconds(784111777)};
   if (const auto wait = parse_retry_after(body, now)) {
-    require(*wait >= Nanos(0) && *wait <= std::chrono::hours(24), "a wait is between none and a day");
+    require(*wait >= Nanos(0) && *wait <= std::chrono::hours(24),
+            "a wait is between none and a day");
   }
 }
 

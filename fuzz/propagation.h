@@ -1,5 +1,5 @@
-// For the fuzz targets of propagation formats: the input as header fields, and what must hold for every
-// format.
+// For the fuzz targets of propagation formats: the input as header fields, and what must hold for
+// every format.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 
 namespace tyaprover::trace {
 
-// One field per line, "name:value"; a line without colon is a value of `name`. Each field lies in memory
-// of its own size.
+// One field per line, "name:value"; a line without colon is a value of `name`. Each field lies in
+// memory of its own size.
 inline void check_propagation(Propagator format, std::string_view name, std::string_view text) {
   const auto memory = std::make_unique<char[]>(text.size() + name.size());
   std::copy(text.begin(), text.end(), memory.get());

@@ -1,4 +1,5 @@
-// traceparent: what is accepted is what the grammar says, and survives being written and read again.
+// traceparent: what is accepted is what the grammar says, and survives being written and read
+// again.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,8 +21,8 @@ bool is_traceparent(std::string_view text) {
   const std::string_view version = text.substr(0, 2);
   const std::string_view trace_id = text.substr(3, 32);
   const std::string_view span_id = text.substr(36, 16);
-  if (!is_lower_hex(version) || version == "ff" || !is_lower_hex(trace_id) || !is_lower_hex(span_id) ||
-      !is_lower_hex(text.substr(53, 2))) {
+  if (!is_lower_hex(version) || version == "ff" || !is_lower_hex(trace_id) ||
+      !is_lower_hex(span_id) || !is_lower_hex(text.substr(53, 2))) {
     return false;
   }
   if (text[2] != '-' || text[35] != '-' || text[52] != '-') return false;
@@ -36,7 +37,8 @@ void check(std::string_view text) {
   while (!bare.empty() && (bare.back() == ' ' || bare.back() == '\t')) bare.remove_suffix(1);
   require(context.has_value() == is_traceparent(bare), "the grammar decides");
   if (!context) return;
-  require(context->is_valid() && context->is_remote(), "a context from outside is valid and remote");
+  require(context->is_valid() && context->is_remote(),
+          "a context from outside is valid and remote");
   const std::string anew = TraceContext::format(*context);
   require(anew.substr(3, 50) == bare.substr(3, 50), "ids are passed on as they came");
   const auto again = TraceContext::parse(anew);

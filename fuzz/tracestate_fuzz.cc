@@ -1,5 +1,5 @@
-// tracestate: lines may be joined anywhere between members, joining again changes nothing, and our own
-// member can always be added. Lines of a state are separated by line feeds in the input.
+// tracestate: lines may be joined anywhere between members, joining again changes nothing, and our
+// own member can always be added. Lines of a state are separated by line feeds in the input.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +46,8 @@ void check(std::string_view text) {
   require(std::count(state.begin(), state.end(), ',') < 32, "there are at most 32 members");
   require(state.find(",,") == std::string::npos, "no member is empty");
   const std::string_view state_line = state;
-  require(TraceState::join(std::span(&state_line, 1), buffer) == state_line, "joining again is idle");
+  require(TraceState::join(std::span(&state_line, 1), buffer) == state_line,
+          "joining again is idle");
   check_written(state);
 }
 

@@ -1,7 +1,7 @@
 // Arena: small pieces of memory that are all given back at once.
 //
-// Not thread-safe. Owns its memory: a first chunk inside itself, more from the heap, of which one is
-// kept over reset(), so that a reused arena of ordinary size does not allocate.
+// Not thread-safe. Owns its memory: a first chunk inside itself, more from the heap, of which one
+// is kept over reset(), so that a reused arena of ordinary size does not allocate.
 //
 //   Arena<256> arena;
 //   std::string_view copy = arena.copy(text);   // until arena.reset()

@@ -150,8 +150,7 @@ class AttributeMeta {
 class AttributeValue {
  public:
   template <std::size_t N>
-  consteval AttributeValue(const char (&literal)[N]) noexcept
-      : AttributeValue(Text(literal)) {}
+  consteval AttributeValue(const char (&literal)[N]) noexcept : AttributeValue(Text(literal)) {}
   template <detail::DynamicText T>
   requires(!std::same_as<T, Text>) constexpr AttributeValue(const T& text) noexcept
       : AttributeValue(Text(std::string_view(text), false)) {}

@@ -33,7 +33,8 @@ bool are_properties(std::string_view text) noexcept {
     const std::string_view property = trim(piece);
     const std::size_t equals = property.find('=');
     if (!is_token(trim(property.substr(0, equals)))) return false;
-    if (equals != std::string_view::npos && !is_value(trim(property.substr(equals + 1)))) return false;
+    if (equals != std::string_view::npos && !is_value(trim(property.substr(equals + 1))))
+      return false;
   }
   return true;
 }
@@ -94,8 +95,9 @@ Baggage Baggage::parse(std::string_view text) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view value = trim(pair.substr(equals + 1));
-    const std::string_view properties =
-        semicolon == std::string_view::npos ? std::string_view() : trim(piece.substr(semicolon + 1));
+    const std::string_view properties = semicolon == std::string_view::npos
+                                            ? std::string_view()
+                                            : trim(piece.substr(semicolon + 1));
     if (!is_value(value)) continue;
     if (semicolon != std::string_view::npos && !are_properties(properties)) continue;
     baggage.set(trim(pair.substr(0, equals)), decode(value), properties);

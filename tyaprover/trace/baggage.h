@@ -29,14 +29,14 @@ class Baggage {
     bool operator==(const Member&) const = default;
   };
 
-  // Reads a field's value (several fields: joined with `,`). Members that break the grammar are left
-  // out; of two with the same key the last one stays, in the first one's place. A `%` that encodes
-  // nothing stands for itself; octets that are not UTF-8 once decoded become U+FFFD.
+  // Reads a field's value (several fields: joined with `,`). Members that break the grammar are
+  // left out; of two with the same key the last one stays, in the first one's place. A `%` that
+  // encodes nothing stands for itself; octets that are not UTF-8 once decoded become U+FFFD.
   [[nodiscard]] static Baggage parse(std::string_view text);
 
   [[nodiscard]] std::optional<std::string_view> get(std::string_view key) const noexcept;
-  // False, changing nothing, when the key is not a token (RFC 9110 §5.6.2), the properties break the
-  // grammar or the baggage is full.
+  // False, changing nothing, when the key is not a token (RFC 9110 §5.6.2), the properties break
+  // the grammar or the baggage is full.
   bool set(std::string_view key, std::string_view value, std::string_view properties = {});
   void remove(std::string_view key) noexcept;
 

@@ -12,11 +12,11 @@
 #include "tyaprover/trace/per_thread.h"
 #include "tyaprover/trace/span_ring.h"
 
-// Who owns what: a BatchProcessor has a Worker, shared with the worker's thread. When shutdown() runs
-// out of time the thread is left alone with the worker and ends when its exporter returns; from then
-// on its results are ignored, so that what shutdown() reported stays true. In the child of a fork the
-// thread is gone and the worker's locks may be held for ever, so the child makes a new worker and
-// never touches the old one.
+// Who owns what: a BatchProcessor has a Worker, shared with the worker's thread. When shutdown()
+// runs out of time the thread is left alone with the worker and ends when its exporter returns;
+// from then on its results are ignored, so that what shutdown() reported stays true. In the child
+// of a fork the thread is gone and the worker's locks may be held for ever, so the child makes a
+// new worker and never touches the old one.
 
 namespace tyaprover::trace {
 namespace {
@@ -30,7 +30,8 @@ class Worker {
   Worker(SpanExporterPtr exporter, BatchOptions options)
       : options_(std::move(options)),
         exporter_(std::move(exporter)),
-        rings_([size = options_.max_queue_size] { return std::make_unique<detail::SpanRing>(size); }) {
+        rings_(
+            [size = options_.max_queue_size] { return std::make_unique<detail::SpanRing>(size); }) {
     batch_.reserve(options_.max_batch_size);
   }
 
@@ -110,8 +111,8 @@ void Worker::on_end(const SpanData& span) noexcept {
   if (!wake_requested_.load(std::memory_order_relaxed)) wake();
 }
 
-// Once per half a ring. The lock is never held for longer than a few loads and stores, and without it
-// the call could fall between the worker's look at the flag and its sleep.
+// Once per half a ring. The lock is never held for longer than a few loads and stores, and without
+// it the call could fall between the worker's look at the flag and its sleep.
 void Worker::wake() noexcept {
   {
     const std::lock_guard lock(mutex_);
@@ -212,8 +213,7 @@ bool Worker::wait_before_retry(Nanos wait, TimePoint first_try) {
     if (stopping_ && time >= stop_deadline_) return false;
     if (time >= until || (stopping_ && until >= stop_deadline_)) return true;
     const bool was_stopping = stopping_;
-    work_.wait_for(lock, until - time,
-                   [&] { return abandoned_ || stopping_ != was_stopping; });
+    work_.wait_for(lock, until - time, [&] { return abandoned_ || stopping_ != was_stopping; });
   }
 }
 
@@ -260,8 +260,8 @@ FlushResult Worker::flush(Nanos timeout) {
   if (ended_ || abandoned_ || stopping_) return {.remaining = before.queued};
   const std::uint64_t mine = ++flushes_wanted_;
   work_.notify_one();
-  const bool in_time = done_.wait_for(
-      lock, timeout, [&] { return flushes_done_ >= mine || ended_ || abandoned_; });
+  const bool in_time =
+      done_.wait_for(lock, timeout, [&] { return flushes_done_ >= mine || ended_ || abandoned_; });
   const ProcessorStats after = stats_locked();
   FlushResult result{.delivered = after.exported - before.exported,
                      .dropped = after.dropped_export_failed + after.dropped_rejected -
@@ -330,8 +330,8 @@ ProcessorStats Worker::stats_locked() const {
 class BatchProcessor final : public SpanProcessor {
  public:
   BatchProcessor(SpanExporterPtr exporter, BatchOptions options) {
-    home_.store(
-        new Home{Worker::start(std::move(exporter), std::move(options)), fork_generation(), nullptr});
+    home_.store(new Home{Worker::start(std::move(exporter), std::move(options)), fork_generation(),
+                         nullptr});
   }
   ~BatchProcessor() override {
     Home* const home = home_.load();
@@ -366,8 +366,8 @@ class BatchProcessor final : public SpanProcessor {
   [[gnu::noinline]] Worker& move_after_fork(Home* old) const {
     SpanExporterPtr exporter = old->worker->exporter()->after_fork();
     if (exporter == nullptr) exporter = old->worker->exporter();
-    auto home = std::make_unique<Home>(Home{
-        Worker::start(std::move(exporter), old->worker->options()), fork_generation(), old});
+    auto home = std::make_unique<Home>(
+        Home{Worker::start(std::move(exporter), old->worker->options()), fork_generation(), old});
     if (home_.compare_exchange_strong(old, home.get(), std::memory_order_acq_rel)) {
       return *home.release()->worker;
     }

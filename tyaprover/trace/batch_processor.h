@@ -6,7 +6,8 @@
 // starts with an empty queue and a thread of its own when it first uses the processor; what the
 // parent had queued stays with the parent.
 //
-//   auto processor = batch(exporter, {.on_event = [](const ExportEvent& event) { log(event.message); }});
+//   auto processor = batch(exporter, {.on_event = [](const ExportEvent& event) {
+//   log(event.message); }});
 #pragma once
 
 #include <cstddef>
@@ -50,8 +51,8 @@ struct BatchOptions {
   const Clock* clock = &SteadyClock::instance();
 };
 
-// Throws std::invalid_argument for a null exporter, a size of zero, a batch larger than the queue or
-// a time that is not positive.
+// Throws std::invalid_argument for a null exporter, a size of zero, a batch larger than the queue
+// or a time that is not positive.
 [[nodiscard]] SpanProcessorPtr batch(SpanExporterPtr exporter, BatchOptions options = {});
 
 namespace detail {

@@ -28,7 +28,9 @@ void expect_exact(const ProcessorStats& stats) {
 template <class E>
 struct Batch {
   explicit Batch(std::shared_ptr<E> with, BatchOptions options = {.schedule_delay = kLong})
-      : exporter(std::move(with)), processor(batch(exporter, std::move(options))), provider({.processor = processor}) {}
+      : exporter(std::move(with)),
+        processor(batch(exporter, std::move(options))),
+        provider({.processor = processor}) {}
 
   void end_spans(int count) {
     const Tracer tracer = provider.tracer("test");
@@ -93,7 +95,8 @@ TEST(BatchProcessor, ExportsEarlyWhenHalfFull) {
 }
 
 TEST(BatchProcessor, DropsTheNewestWhenFullAndCounts) {
-  Scripted test(script({{}}), {.max_queue_size = 10, .max_batch_size = 10, .schedule_delay = kLong});
+  Scripted test(script({{}}),
+                {.max_queue_size = 10, .max_batch_size = 10, .schedule_delay = kLong});
   test.exporter->hold(true);
   test.end_spans(5);
   test.exporter->wait_for_calls(1);  // half full: those five are being sent and still in the queue
@@ -139,7 +142,8 @@ TEST(BatchProcessor, SpansOfThreadsThatEndedAreExported) {
 }
 
 TEST(BatchProcessor, TriesAgainAndSucceeds) {
-  Scripted test(script({kTryAgain, kTryAgain, {}}), {.schedule_delay = kLong, .retry = quick_retries()});
+  Scripted test(script({kTryAgain, kTryAgain, {}}),
+                {.schedule_delay = kLong, .retry = quick_retries()});
   test.end_spans(4);
   const FlushResult result = test.provider.flush(10s);
   EXPECT_EQ(result.delivered, 4u);
@@ -307,8 +311,10 @@ TEST(BatchProcessor, TriesEndWithTheShutdown) {
 }
 
 TEST(BatchProcessor, ACollectorThatComesBackGetsTheRest) {
-  Scripted test(script({kTryAgain, kTryAgain, {}}),
-                {.max_queue_size = 100, .max_batch_size = 50, .schedule_delay = kLong, .retry = quick_retries()});
+  Scripted test(script({kTryAgain, kTryAgain, {}}), {.max_queue_size = 100,
+                                                     .max_batch_size = 50,
+                                                     .schedule_delay = kLong,
+                                                     .retry = quick_retries()});
   test.end_spans(40);
   EXPECT_EQ(test.provider.flush(10s).delivered, 40u);
 }
@@ -317,7 +323,9 @@ TEST(BatchProcessor, LargeSpansSurviveTheQueue) {
   Keeping test(std::make_shared<KeepingExporter>());
   const Tracer tracer = test.provider.tracer("test");
   for (int i = 0; i < 20; ++i) {
-    tracer.start_span("work").set_attribute("text", std::string(static_cast<std::size_t>(i) * 3000, 'x')).end();
+    tracer.start_span("work")
+        .set_attribute("text", std::string(static_cast<std::size_t>(i) * 3000, 'x'))
+        .end();
   }
   (void)test.provider.flush(10s);
   std::size_t size = 0;
@@ -340,13 +348,14 @@ TEST(BatchProcessor, RefusesImpossibleOptions) {
   const auto exporter = std::make_shared<KeepingExporter>();
   EXPECT_THROW((void)batch(nullptr), std::invalid_argument);
   EXPECT_THROW((void)batch(exporter, {.max_batch_size = 0}), std::invalid_argument);
-  EXPECT_THROW((void)batch(exporter, {.max_queue_size = 10, .max_batch_size = 11}), std::invalid_argument);
+  EXPECT_THROW((void)batch(exporter, {.max_queue_size = 10, .max_batch_size = 11}),
+               std::invalid_argument);
   EXPECT_THROW((void)batch(exporter, {.schedule_delay = 0s}), std::invalid_argument);
   EXPECT_THROW((void)batch(exporter, {.export_timeout = -1s}), std::invalid_argument);
 }
 
-// T36. The child reports over a pipe which spans it exported. TSan cannot follow threads that are made
-// in the child of a process that had some.
+// T36. The child reports over a pipe which spans it exported. TSan cannot follow threads that are
+// made in the child of a process that had some.
 #if defined(__SANITIZE_THREAD__)
 #define TYAPROVER_TEST_FORK 0
 #elif defined(__has_feature)
@@ -409,7 +418,8 @@ TEST(SimpleProcessor, ExportsAtOnceAndCounts) {
 TEST(FanOut, GivesEverySpanToAll) {
   const auto first = std::make_shared<KeepingExporter>();
   const auto second = std::make_shared<KeepingExporter>();
-  TracerProvider provider({.processor = fan_out({batch(first, {.schedule_delay = kLong}), simple(second)})});
+  TracerProvider provider(
+      {.processor = fan_out({batch(first, {.schedule_delay = kLong}), simple(second)})});
   provider.tracer("test").start_span("work").end();
   EXPECT_EQ(second->take().size(), 1u);
   EXPECT_EQ(provider.flush(10s).delivered, 1u);

@@ -81,8 +81,8 @@ inline constinit const Context no_context;
 
 template <class F>
 auto Context::bind(F fn) const {
-  return [context = *this, fn = std::move(fn)]<class... Args>(Args&&... args) mutable -> decltype(
-             auto) {
+  return [context = *this,
+          fn = std::move(fn)]<class... Args>(Args&&... args) mutable -> decltype(auto) {
     const Scope scope(context);
     return std::invoke(fn, std::forward<Args>(args)...);
   };

@@ -59,7 +59,8 @@ TEST_F(ContextTest, AnExplicitParentWins) {
   const Scope scope(outer);
   const SpanContext other(make_trace_id(), make_span_id(), {1}, true);
   EXPECT_EQ(tracer.start_span("a", {.parent = other}).context().trace_id(), other.trace_id());
-  EXPECT_NE(tracer.start_span("b", {.root = true}).context().trace_id(), outer.context().trace_id());
+  EXPECT_NE(tracer.start_span("b", {.root = true}).context().trace_id(),
+            outer.context().trace_id());
 }
 
 TEST_F(ContextTest, NothingCrossesThreadsByItself) {
@@ -169,9 +170,9 @@ TEST_F(ContextTest, TraceCallRecordsAndThrowsOn) {
 }
 
 TEST_F(ContextTest, TraceAsyncWrapsAFunction) {
-  auto traced = tracer.trace_async(
-      "expensive-operation", [](int a, std::string b) { return b + std::to_string(a); },
-      {.attributes = {{"operation.type", "computation"}}});
+  auto traced = tracer.trace_async("expensive-operation",
+                                   [](int a, std::string b) { return b + std::to_string(a); },
+                                   {.attributes = {{"operation.type", "computation"}}});
   EXPECT_EQ(traced(1, "x"), "x1");
   EXPECT_EQ(traced(2, "y"), "y2");
   const std::vector<OwnedSpan> spans = recorder.take();

@@ -149,8 +149,9 @@ class Encoder {
         !span.status_description.empty(), span.status == SpanStatus::error,
     };
     field(Type::list, 10);
-    list(Type::structure, span.attributes.size() + static_cast<std::size_t>(std::count(
-                                                       std::begin(wanted), std::end(wanted), true)));
+    list(Type::structure,
+         span.attributes.size() +
+             static_cast<std::size_t>(std::count(std::begin(wanted), std::end(wanted), true)));
     for (const AttributeData& each : span.attributes) tag(each.key(), each.value());
     for (std::size_t i = 0; i < std::size(extra); ++i) {
       if (wanted[i]) tag(extra[i].key, extra[i].value);

@@ -12,9 +12,9 @@
 #include "tyaprover/trace/span_groups.h"
 #include "tyaprover/trace/utf8_repair.h"
 
-// Protobuf wants the length of every nested message in front of it. The messages are described once,
-// as a template over where fields go: Measure notes the length of each message in the order they
-// begin, Write repeats the walk and takes the lengths from that list.
+// Protobuf wants the length of every nested message in front of it. The messages are described
+// once, as a template over where fields go: Measure notes the length of each message in the order
+// they begin, Write repeats the walk and takes the lengths from that list.
 //
 // Field numbers: opentelemetry/proto/{collector/trace,trace,resource,common}/v1.
 
@@ -175,8 +175,7 @@ void put_value(Sink& sink, AttributeValue value) {
 }
 
 template <class Sink>
-void put_attribute(Sink& sink, std::uint32_t field, std::string_view key,
-                   AttributeValue value) {
+void put_attribute(Sink& sink, std::uint32_t field, std::string_view key, AttributeValue value) {
   sink.message(field, [&] {
     sink.text_field(1, key);
     sink.message(2, [&] { put_value(sink, value); });

@@ -1,7 +1,7 @@
 // Spans as OTLP 1.x requests (ExportTraceServiceRequest), in protobuf or JSON, and what comes back.
 //
-// Pure functions, thread-safe. `out` is replaced; a reused string makes them free of allocation once
-// it is large enough. Invalid UTF-8 becomes U+FFFD.
+// Pure functions, thread-safe. `out` is replaced; a reused string makes them free of allocation
+// once it is large enough. Invalid UTF-8 becomes U+FFFD.
 //
 //   encode_otlp_protobuf(spans, body);   // application/x-protobuf
 //   encode_otlp_json(spans, body);        // application/json

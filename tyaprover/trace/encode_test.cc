@@ -1,5 +1,5 @@
-// What the encoders write, where it can be read by eye. Whether other programs read the same from all
-// of them is tested with their decoders in tests/node/decode_spans.mjs.
+// What the encoders write, where it can be read by eye. Whether other programs read the same from
+// all of them is tested with their decoders in tests/node/decode_spans.mjs.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -21,13 +21,15 @@ class EncodeTest : public testing::Test {
  protected:
   // One span with everything in it, at fixed times.
   SpanData full() {
-    const SpanContext parent({0x0102030405060708, 0x090a0b0c0d0e0f10}, {0x1112131415161718}, {3}, true, "a=1");
+    const SpanContext parent({0x0102030405060708, 0x090a0b0c0d0e0f10}, {0x1112131415161718}, {3},
+                             true, "a=1");
     const SpanContext other({1, 2}, {3}, {1}, false);
-    Span span = tracer.start_span("work", {.parent = parent,
-                                           .kind = SpanKind::server,
-                                           .attributes = {{"text", "x"}, {"int", 42}, {"yes", true}, {"real", 1.5}},
-                                           .links = {{other, {{"why", "test"}}}},
-                                           .start_time = WallTime{1700000000s}});
+    Span span = tracer.start_span(
+        "work", {.parent = parent,
+                 .kind = SpanKind::server,
+                 .attributes = {{"text", "x"}, {"int", 42}, {"yes", true}, {"real", 1.5}},
+                 .links = {{other, {{"why", "test"}}}},
+                 .start_time = WallTime{1700000000s}});
     span.set_attribute("list", std::vector<std::int64_t>{1, 2});
     span.add_event("retry", {{"n", 1}}, WallTime{1700000000s + 1ms});
     span.set_status(SpanStatus::error, "bad");
@@ -51,38 +53,43 @@ class EncodeTest : public testing::Test {
 
 TEST_F(EncodeTest, OtlpJson) {
   const std::string version = TYAPROVER_VERSION;
-  EXPECT_EQ(encode(encode_otlp_json, {full()}),
-            R"({"resourceSpans":[{"resource":{"attributes":[)"
-            R"({"key":"service.name","value":{"stringValue":"shop"}},)"
-            R"({"key":"telemetry.sdk.name","value":{"stringValue":"tyaprover"}},)"
-            R"({"key":"telemetry.sdk.language","value":{"stringValue":"cpp"}},)"
-            R"({"key":"telemetry.sdk.version","value":{"stringValue":")" + version + R"("}}]},)"
-            R"("scopeSpans":[{"scope":{"name":"test","version":"1"},"spans":[)"
-            R"({"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"2122232425262728","traceState":"a=1",)"
-            R"("parentSpanId":"1112131415161718","flags":771,"name":"work","kind":2,)"
-            R"("startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000002000000",)"
-            R"("attributes":[{"key":"text","value":{"stringValue":"x"}},{"key":"int","value":{"intValue":"42"}},)"
-            R"({"key":"yes","value":{"boolValue":true}},{"key":"real","value":{"doubleValue":1.5}},)"
-            R"({"key":"list","value":{"arrayValue":{"values":[{"intValue":"1"},{"intValue":"2"}]}}}],)"
-            R"("droppedAttributesCount":0,)"
-            R"("events":[{"timeUnixNano":"1700000000001000000","name":"retry","attributes":[{"key":"n","value":{"intValue":"1"}}],)"
-            R"("droppedAttributesCount":0}],"droppedEventsCount":0,)"
-            R"("links":[{"traceId":"00000000000000010000000000000002","spanId":"0000000000000003",)"
-            R"("attributes":[{"key":"why","value":{"stringValue":"test"}}],"droppedAttributesCount":0,"flags":257}],)"
-            R"("droppedLinksCount":0,"status":{"code":2,"message":"bad"}}]}]}]})");
+  EXPECT_EQ(
+      encode(encode_otlp_json, {full()}),
+      R"({"resourceSpans":[{"resource":{"attributes":[)"
+      R"({"key":"service.name","value":{"stringValue":"shop"}},)"
+      R"({"key":"telemetry.sdk.name","value":{"stringValue":"tyaprover"}},)"
+      R"({"key":"telemetry.sdk.language","value":{"stringValue":"cpp"}},)"
+      R"({"key":"telemetry.sdk.version","value":{"stringValue":")" +
+          version +
+          R"("}}]},)"
+          R"("scopeSpans":[{"scope":{"name":"test","version":"1"},"spans":[)"
+          R"({"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"2122232425262728","traceState":"a=1",)"
+          R"("parentSpanId":"1112131415161718","flags":771,"name":"work","kind":2,)"
+          R"("startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000002000000",)"
+          R"("attributes":[{"key":"text","value":{"stringValue":"x"}},{"key":"int","value":{"intValue":"42"}},)"
+          R"({"key":"yes","value":{"boolValue":true}},{"key":"real","value":{"doubleValue":1.5}},)"
+          R"({"key":"list","value":{"arrayValue":{"values":[{"intValue":"1"},{"intValue":"2"}]}}}],)"
+          R"("droppedAttributesCount":0,)"
+          R"("events":[{"timeUnixNano":"1700000000001000000","name":"retry","attributes":[{"key":"n","value":{"intValue":"1"}}],)"
+          R"("droppedAttributesCount":0}],"droppedEventsCount":0,)"
+          R"("links":[{"traceId":"00000000000000010000000000000002","spanId":"0000000000000003",)"
+          R"("attributes":[{"key":"why","value":{"stringValue":"test"}}],"droppedAttributesCount":0,"flags":257}],)"
+          R"("droppedLinksCount":0,"status":{"code":2,"message":"bad"}}]}]}]})");
 }
 
 TEST_F(EncodeTest, Zipkin) {
   const std::string version = TYAPROVER_VERSION;
-  EXPECT_EQ(encode(encode_zipkin, {full()}),
-            R"([{"traceId":"0102030405060708090a0b0c0d0e0f10","id":"2122232425262728","parentId":"1112131415161718",)"
-            R"("name":"work","kind":"SERVER","timestamp":1700000000000000,"duration":2000,)"
-            R"("localEndpoint":{"serviceName":"shop"},)"
-            R"("annotations":[{"timestamp":1700000000001000,"value":"retry: {\"n\":1}"}],)"
-            R"("tags":{"text":"x","int":"42","yes":"true","real":"1.5","list":"[1,2]",)"
-            R"("telemetry.sdk.name":"tyaprover","telemetry.sdk.language":"cpp","telemetry.sdk.version":")" +
-                version + R"(","otel.scope.name":"test","otel.scope.version":"1",)"
-                          R"("otel.status_code":"ERROR","error":"bad"}}])");
+  EXPECT_EQ(
+      encode(encode_zipkin, {full()}),
+      R"([{"traceId":"0102030405060708090a0b0c0d0e0f10","id":"2122232425262728","parentId":"1112131415161718",)"
+      R"("name":"work","kind":"SERVER","timestamp":1700000000000000,"duration":2000,)"
+      R"("localEndpoint":{"serviceName":"shop"},)"
+      R"("annotations":[{"timestamp":1700000000001000,"value":"retry: {\"n\":1}"}],)"
+      R"("tags":{"text":"x","int":"42","yes":"true","real":"1.5","list":"[1,2]",)"
+      R"("telemetry.sdk.name":"tyaprover","telemetry.sdk.language":"cpp","telemetry.sdk.version":")" +
+          version +
+          R"(","otel.scope.name":"test","otel.scope.version":"1",)"
+          R"("otel.status_code":"ERROR","error":"bad"}}])");
 }
 
 TEST_F(EncodeTest, ZipkinTagErrorComesFromTheStatusAlone) {
@@ -94,7 +101,8 @@ TEST_F(EncodeTest, ZipkinTagErrorComesFromTheStatusAlone) {
 TEST_F(EncodeTest, ZipkinTimesAreNeverZero) {
   tracer.start_span("work", {.start_time = WallTime{}}).end(WallTime{});
   kept.push_back(recorder.one());
-  EXPECT_NE(encode(encode_zipkin, {*kept.back()}).find("\"timestamp\":1,\"duration\":1,"), std::string::npos);
+  EXPECT_NE(encode(encode_zipkin, {*kept.back()}).find("\"timestamp\":1,\"duration\":1,"),
+            std::string::npos);
 }
 
 TEST_F(EncodeTest, Console) {
@@ -186,7 +194,9 @@ TEST(OtlpResponse, IsReadStrictly) {
 }
 
 TEST(OtlpResponse, IsFoundInJson) {
-  const auto rejected = [](std::string_view body) { return scan_otlp_response_json(body).rejected_spans; };
+  const auto rejected = [](std::string_view body) {
+    return scan_otlp_response_json(body).rejected_spans;
+  };
   EXPECT_EQ(rejected(""), 0u);
   EXPECT_EQ(rejected("{}"), 0u);
   EXPECT_EQ(rejected(R"({"partialSuccess":{"rejectedSpans":"7"}})"), 7u);

@@ -97,8 +97,8 @@ void encode_zipkin(std::span<const SpanData> spans, std::string& out) {
     }
     // Zero would mean "unknown" to Zipkin.
     json.key("timestamp").integer(std::max<std::int64_t>(1, span.start_unix_nanos / 1000));
-    json.key("duration").integer(
-        std::max<std::int64_t>(1, (span.end_unix_nanos - span.start_unix_nanos) / 1000));
+    json.key("duration")
+        .integer(std::max<std::int64_t>(1, (span.end_unix_nanos - span.start_unix_nanos) / 1000));
     json.key("localEndpoint").begin_object();
     json.key("serviceName").string(detail::service_name(span.scope->resource)).end_object();
     write_annotations(json, span, text);

@@ -38,7 +38,8 @@ Result<Url, std::string> read_url(std::string_view url) {
   }
   const std::size_t scheme_end = url.find("://");
   const std::string_view scheme = url.substr(0, scheme_end);
-  if (scheme_end == std::string_view::npos || !(iequals(scheme, "http") || iequals(scheme, "https"))) {
+  if (scheme_end == std::string_view::npos ||
+      !(iequals(scheme, "http") || iequals(scheme, "https"))) {
     return err(std::string("must begin with http:// or https://"));
   }
   if (url.find('#') != std::string_view::npos) return err(std::string("must not have a fragment"));
@@ -70,9 +71,7 @@ std::string completed(std::string_view url, const Url& parts, WireFormat format)
   if (!parts.path.empty()) return std::string(url);
   std::string_view query = url.substr(parts.path_begin);
   if (query.starts_with('/')) query.remove_prefix(1);
-  return std::string(url.substr(0, parts.path_begin))
-      .append(usual_path(format))
-      .append(query);
+  return std::string(url.substr(0, parts.path_begin)).append(usual_path(format)).append(query);
 }
 
 }  // namespace
@@ -105,8 +104,9 @@ Result<Endpoint, std::string> detect_endpoint(std::string_view url, WireFormat o
     return err(std::string("speaks Zipkin v1, which is not supported; use /api/v2/spans"));
   } else if (path.empty()) {
     if (parts->port == kOtlpGrpcPort) {
-      return err(std::string("is the port of OTLP over gRPC, which is not supported; use OTLP over "
-                             "HTTP on port 4318"));
+      return err(
+          std::string("is the port of OTLP over gRPC, which is not supported; use OTLP over "
+                      "HTTP on port 4318"));
     }
     if (parts->port == kJaegerPort) format = WireFormat::jaeger_thrift;
     if (parts->port == kZipkinPort) format = WireFormat::zipkin;

@@ -25,10 +25,10 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// By the path: …/api/traces is Jaeger, …/api/v2/spans Zipkin, …/v1/traces OTLP. Without a path by the
-// port: 14268 is Jaeger, 9411 Zipkin, anything else OTLP; the usual path is then appended. Any other
-// path is OTLP at exactly that URL. `otlp` is what OTLP is spoken in. The error completes "this
-// endpoint …".
+// By the path: …/api/traces is Jaeger, …/api/v2/spans Zipkin, …/v1/traces OTLP. Without a path by
+// the port: 14268 is Jaeger, 9411 Zipkin, anything else OTLP; the usual path is then appended. Any
+// other path is OTLP at exactly that URL. `otlp` is what OTLP is spoken in. The error completes
+// "this endpoint …".
 [[nodiscard]] Result<Endpoint, std::string> detect_endpoint(
     std::string_view url, WireFormat otlp = WireFormat::otlp_protobuf);
 

@@ -22,7 +22,8 @@ TEST(Endpoint, IsDetectedByPathThenByPort) {
   const Case cases[] = {
       {"http://jaeger:14268/api/traces", "jaeger-thrift http://jaeger:14268/api/traces"},
       {"http://h/prefix/api/traces", "jaeger-thrift http://h/prefix/api/traces"},
-      {"http://h/api/traces?format=jaeger.thrift", "jaeger-thrift http://h/api/traces?format=jaeger.thrift"},
+      {"http://h/api/traces?format=jaeger.thrift",
+       "jaeger-thrift http://h/api/traces?format=jaeger.thrift"},
       {"http://zipkin:9411/api/v2/spans", "zipkin http://zipkin:9411/api/v2/spans"},
       {"http://h:4317/api/v2/spans", "zipkin http://h:4317/api/v2/spans"},
       {"http://h:9411/v1/traces", "otlp-proto http://h:9411/v1/traces"},
@@ -67,7 +68,8 @@ TEST(Endpoint, WhatCannotWorkIsAnErrorWithAHint) {
       {"http://h/#x", "fragment"},
   };
   for (const Case& each : cases) {
-    EXPECT_NE(detect(each.url).find(each.hint), std::string::npos) << each.url << ": " << detect(each.url);
+    EXPECT_NE(detect(each.url).find(each.hint), std::string::npos)
+        << each.url << ": " << detect(each.url);
     EXPECT_TRUE(detect(each.url).starts_with("error: ")) << each.url;
   }
 }

@@ -12,9 +12,12 @@ namespace tyaprover::trace {
 namespace {
 
 constexpr std::array kSamplerKinds = {
-    SamplerKind::always_on,           SamplerKind::always_off,
-    SamplerKind::traceidratio,        SamplerKind::parentbased_always_on,
-    SamplerKind::parentbased_always_off, SamplerKind::parentbased_traceidratio,
+    SamplerKind::always_on,
+    SamplerKind::always_off,
+    SamplerKind::traceidratio,
+    SamplerKind::parentbased_always_on,
+    SamplerKind::parentbased_always_off,
+    SamplerKind::parentbased_traceidratio,
 };
 constexpr std::array kPropagators = {Propagator::tracecontext, Propagator::baggage,
                                      Propagator::b3,           Propagator::b3multi,
@@ -96,8 +99,8 @@ class Reader {
   }
 
   void read_resource() {
-    // Unlike other baggage these values may be decoded only once the whole list is known to be good:
-    // the standard drops all of it for one mistake.
+    // Unlike other baggage these values may be decoded only once the whole list is known to be
+    // good: the standard drops all of it for one mistake.
     if (const auto text = get("OTEL_RESOURCE_ATTRIBUTES")) {
       Resource attributes;
       for (const std::string_view piece : split(*text, ',')) {
@@ -113,7 +116,8 @@ class Reader {
       settings_.resource = std::move(attributes);
     }
     if (const auto name = get("OTEL_SERVICE_NAME")) {
-      std::erase_if(settings_.resource, [](const auto& each) { return each.first == "service.name"; });
+      std::erase_if(settings_.resource,
+                    [](const auto& each) { return each.first == "service.name"; });
       settings_.resource.insert(settings_.resource.begin(), {"service.name", *name});
     }
   }
@@ -139,7 +143,8 @@ class Reader {
                                      [&](SamplerKind each) { return *name == to_string(each); });
       if (kind != kSamplerKinds.end()) {
         settings_.sampler.kind = *kind;
-        if (uses_ratio(*kind)) settings_.sampler.ratio = fraction("OTEL_TRACES_SAMPLER_ARG").value_or(1);
+        if (uses_ratio(*kind))
+          settings_.sampler.ratio = fraction("OTEL_TRACES_SAMPLER_ARG").value_or(1);
         return;
       }
       warn("OTEL_TRACES_SAMPLER", *name, "is not a sampler; using the default");
@@ -181,9 +186,9 @@ class Reader {
     const auto protocol = otlp("PROTOCOL", variable);
     if (!protocol || *protocol == "http/protobuf") return WireFormat::otlp_protobuf;
     if (*protocol == "http/json") return WireFormat::otlp_json;
-    warn(variable, *protocol, *protocol == "grpc"
-                                  ? "is not supported; using http/protobuf"
-                                  : "is neither http/protobuf nor http/json; using http/protobuf");
+    warn(variable, *protocol,
+         *protocol == "grpc" ? "is not supported; using http/protobuf"
+                             : "is neither http/protobuf nor http/json; using http/protobuf");
     return WireFormat::otlp_protobuf;
   }
 
@@ -210,7 +215,8 @@ class Reader {
       settings_.endpoint_variable = "OTEL_TRACES_EXPORTER";
       return;
     }
-    if (kind && (*kind == "console" || *kind == "logging")) return use_console("OTEL_TRACES_EXPORTER");
+    if (kind && (*kind == "console" || *kind == "logging"))
+      return use_console("OTEL_TRACES_EXPORTER");
     if (kind && *kind == "zipkin") {
       const std::string url =
           get("OTEL_EXPORTER_ZIPKIN_ENDPOINT").value_or("http://localhost:9411/api/v2/spans");
@@ -247,7 +253,8 @@ class Reader {
     constexpr std::string_view kProtocol = "TRACE_EXPORTER_PROTOCOL";
     const auto url = get(kEndpoint);
     const auto protocol = get(kProtocol);
-    for (const auto& [variable, value] : {std::pair(kProtocol, &protocol), std::pair(kEndpoint, &url)}) {
+    for (const auto& [variable, value] :
+         {std::pair(kProtocol, &protocol), std::pair(kEndpoint, &url)}) {
       const std::string word = value->value_or("");
       if (word == "none") {
         settings_.endpoint_variable = variable;
@@ -260,8 +267,9 @@ class Reader {
     }
     std::optional<WireFormat> format;
     if (protocol) {
-      const auto known = std::find_if(kWireFormats.begin(), kWireFormats.end(),
-                                      [&](WireFormat each) { return *protocol == to_string(each); });
+      const auto known =
+          std::find_if(kWireFormats.begin(), kWireFormats.end(),
+                       [&](WireFormat each) { return *protocol == to_string(each); });
       if (known != kWireFormats.end()) {
         format = *known;
       } else {
@@ -273,7 +281,8 @@ class Reader {
       if (format) warn(kProtocol, *protocol, "needs TRACE_EXPORTER_ENDPOINT; ignoring it");
       return false;
     }
-    use_endpoint(kEndpoint, *url, format ? endpoint_for(*url, *format) : detect_endpoint(*url, otlp));
+    use_endpoint(kEndpoint, *url,
+                 format ? endpoint_for(*url, *format) : detect_endpoint(*url, otlp));
     return true;
   }
 

@@ -1,13 +1,14 @@
 // Settings of tracing from environment variables: OpenTelemetry's and TRACE_*.
 //
-// A pure function of what `get` returns, thread-safe. A bad value never stops a program: the default
-// is used and a warning says so; a program that checks its configuration takes the warnings for
-// errors.
+// A pure function of what `get` returns, thread-safe. A bad value never stops a program: the
+// default is used and a warning says so; a program that checks its configuration takes the warnings
+// for errors.
 //
 //   const TraceSettings settings = read_trace_environment(
 //       [](std::string_view name) -> std::optional<std::string> { … getenv … });
 //   for (const auto& warning : settings.warnings) log(warning.variable, warning.message);
-//   TracerProvider provider({.resource = settings.resource, .sampler = make_sampler(settings.sampler), …});
+//   TracerProvider provider({.resource = settings.resource, .sampler =
+//   make_sampler(settings.sampler), …});
 //
 // Read: TRACE_SAMPLE_RATE, TRACE_EXPORTER_ENDPOINT, TRACE_EXPORTER_PROTOCOL, NODE_ENV,
 // OTEL_SDK_DISABLED, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER(_ARG),

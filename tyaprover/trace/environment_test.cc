@@ -54,21 +54,30 @@ TEST(TraceEnvironment, ChoosesTheSampler) {
       {{{"NODE_ENV", "development"}}, "parent_based(always_on)", ""},
       {{{"TRACE_SAMPLE_RATE", "0.25"}}, "parent_based(ratio(0.25))", ""},
       {{{"TRACE_SAMPLE_RATE", "1"}, {"NODE_ENV", "production"}}, "parent_based(ratio(1))", ""},
-      {{{"TRACE_SAMPLE_RATE", "0.5"}, {"OTEL_TRACES_SAMPLER", "always_off"}}, "parent_based(ratio(0.5))", ""},
+      {{{"TRACE_SAMPLE_RATE", "0.5"}, {"OTEL_TRACES_SAMPLER", "always_off"}},
+       "parent_based(ratio(0.5))",
+       ""},
       {{{"TRACE_SAMPLE_RATE", "2"}}, "parent_based(always_on)", "TRACE_SAMPLE_RATE"},
-      {{{"TRACE_SAMPLE_RATE", "many"}, {"NODE_ENV", "production"}}, "parent_based(ratio(0.1))",
+      {{{"TRACE_SAMPLE_RATE", "many"}, {"NODE_ENV", "production"}},
+       "parent_based(ratio(0.1))",
        "TRACE_SAMPLE_RATE"},
       {{{"OTEL_TRACES_SAMPLER", "always_on"}}, "always_on", ""},
       {{{"OTEL_TRACES_SAMPLER", "always_off"}, {"NODE_ENV", "production"}}, "always_off", ""},
-      {{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0.2"}}, "ratio(0.2)", ""},
+      {{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0.2"}},
+       "ratio(0.2)",
+       ""},
       {{{"OTEL_TRACES_SAMPLER", "traceidratio"}}, "ratio(1)", ""},
-      {{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "-1"}}, "ratio(1)",
+      {{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "-1"}},
+       "ratio(1)",
        "OTEL_TRACES_SAMPLER_ARG"},
       {{{"OTEL_TRACES_SAMPLER", "parentbased_always_on"}}, "parent_based(always_on)", ""},
       {{{"OTEL_TRACES_SAMPLER", "parentbased_always_off"}}, "parent_based(always_off)", ""},
       {{{"OTEL_TRACES_SAMPLER", "parentbased_traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0.3"}},
-       "parent_based(ratio(0.3))", ""},
-      {{{"OTEL_TRACES_SAMPLER", "jaeger_remote"}}, "parent_based(always_on)", "OTEL_TRACES_SAMPLER"},
+       "parent_based(ratio(0.3))",
+       ""},
+      {{{"OTEL_TRACES_SAMPLER", "jaeger_remote"}},
+       "parent_based(always_on)",
+       "OTEL_TRACES_SAMPLER"},
   };
   for (const Case& each : cases) {
     const TraceSettings settings = read(each.variables);
@@ -95,7 +104,8 @@ TEST(TraceEnvironment, ChoosesTheExporter) {
        "http otlp-json http://h:4318/v1/traces"},
       {{{"TRACE_EXPORTER_ENDPOINT", "http://h:9411"}, {"TRACE_EXPORTER_PROTOCOL", "jaeger-thrift"}},
        "http jaeger-thrift http://h:9411/api/traces"},
-      {{{"TRACE_EXPORTER_ENDPOINT", "http://h"}, {"TRACE_EXPORTER_PROTOCOL", "console"}}, "console"},
+      {{{"TRACE_EXPORTER_ENDPOINT", "http://h"}, {"TRACE_EXPORTER_PROTOCOL", "console"}},
+       "console"},
       {{{"TRACE_EXPORTER_ENDPOINT", "http://h"}, {"TRACE_EXPORTER_PROTOCOL", "none"}}, "none"},
       {{{"TRACE_EXPORTER_ENDPOINT", "http://h"}, {"TRACE_EXPORTER_PROTOCOL", "carrier-pigeon"}},
        "http otlp-proto http://h/v1/traces (TRACE_EXPORTER_PROTOCOL)"},
@@ -105,12 +115,16 @@ TEST(TraceEnvironment, ChoosesTheExporter) {
        "http otlp-proto http://a/v1/traces"},
       {{{"TRACE_EXPORTER_ENDPOINT", "http://h:4318"}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}},
        "http otlp-json http://h:4318/v1/traces"},
-      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318"}}, "http otlp-proto http://h:4318/v1/traces"},
-      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h/base/"}}, "http otlp-proto http://h/base/v1/traces"},
+      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318"}},
+       "http otlp-proto http://h:4318/v1/traces"},
+      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h/base/"}},
+       "http otlp-proto http://h/base/v1/traces"},
       {{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h:4318"}}, "http otlp-proto http://h:4318"},
-      {{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x"}, {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://b"}},
+      {{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://b"}},
        "http otlp-proto http://t/x"},
-      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"}, {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"},
+      {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"},
+        {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"},
         {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}},
        "http otlp-json http://h/v1/traces"},
       {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}},
@@ -128,16 +142,16 @@ TEST(TraceEnvironment, ChoosesTheExporter) {
 }
 
 TEST(TraceEnvironment, SaysWhereTheChoiceCameFrom) {
-  EXPECT_EQ(read({{"TRACE_EXPORTER_ENDPOINT", "http://h"}}).endpoint_variable, "TRACE_EXPORTER_ENDPOINT");
+  EXPECT_EQ(read({{"TRACE_EXPORTER_ENDPOINT", "http://h"}}).endpoint_variable,
+            "TRACE_EXPORTER_ENDPOINT");
   EXPECT_EQ(read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://h"}}).endpoint_variable,
             "OTEL_EXPORTER_OTLP_ENDPOINT");
   EXPECT_EQ(read({}).endpoint_variable, "");
 }
 
 TEST(TraceEnvironment, WarningsShowNoSecrets) {
-  const TraceSettings settings =
-      read({{"TRACE_EXPORTER_ENDPOINT", "http://user:secret@h:4317"},
-            {"OTEL_EXPORTER_OTLP_HEADERS", "key=\"secret\""}});
+  const TraceSettings settings = read({{"TRACE_EXPORTER_ENDPOINT", "http://user:secret@h:4317"},
+                                       {"OTEL_EXPORTER_OTLP_HEADERS", "key=\"secret\""}});
   ASSERT_EQ(settings.warnings.size(), 2u);
   for (const EnvironmentWarning& warning : settings.warnings) {
     EXPECT_EQ((warning.value + warning.message).find("secret"), std::string::npos) << warning.value;
@@ -151,9 +165,11 @@ TEST(TraceEnvironment, ReadsTheResource) {
     return text;
   };
   EXPECT_EQ(resource({{"OTEL_SERVICE_NAME", "shop"}}), "service.name=shop;");
-  EXPECT_EQ(resource({{"OTEL_RESOURCE_ATTRIBUTES", "service.name=a,b=x%20y"}}), "service.name=a;b=x y;");
-  EXPECT_EQ(resource({{"OTEL_RESOURCE_ATTRIBUTES", "b=1,service.name=a"}, {"OTEL_SERVICE_NAME", "shop"}}),
-            "service.name=shop;b=1;");
+  EXPECT_EQ(resource({{"OTEL_RESOURCE_ATTRIBUTES", "service.name=a,b=x%20y"}}),
+            "service.name=a;b=x y;");
+  EXPECT_EQ(
+      resource({{"OTEL_RESOURCE_ATTRIBUTES", "b=1,service.name=a"}, {"OTEL_SERVICE_NAME", "shop"}}),
+      "service.name=shop;b=1;");
   EXPECT_EQ(resource({{"OTEL_RESOURCE_ATTRIBUTES", "a=1,rubbish"}}), "");
   EXPECT_EQ(read({{"OTEL_RESOURCE_ATTRIBUTES", "a=1,rubbish"}}).warnings[0].variable,
             "OTEL_RESOURCE_ATTRIBUTES");

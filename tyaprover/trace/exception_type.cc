@@ -2,9 +2,10 @@
 
 #include <string_view>
 
-// type_info::name() is an encoded name of the Itanium C++ ABI (§5.1): `St` is `std::`, an identifier
-// is its length and its letters, and N…E is a nested name. That much covers exceptions; decoding
-// templates and substitutions would take a demangler, which the standard library does not offer.
+// type_info::name() is an encoded name of the Itanium C++ ABI (§5.1): `St` is `std::`, an
+// identifier is its length and its letters, and N…E is a nested name. That much covers exceptions;
+// decoding templates and substitutions would take a demangler, which the standard library does not
+// offer.
 
 namespace tyaprover::trace::detail {
 

@@ -31,9 +31,9 @@ enum class ExportOutcome : std::uint8_t {
 
 struct ExportResult {
   ExportOutcome outcome = ExportOutcome::delivered;
-  std::uint64_t rejected = 0;            // of those delivered, spans that were thrown away there
+  std::uint64_t rejected = 0;             // of those delivered, spans that were thrown away there
   std::optional<Nanos> retry_after = {};  // how long the other side asked to be left alone
-  std::string message = {};              // what went wrong, for people
+  std::string message = {};               // what went wrong, for people
 };
 
 class SpanExporter {
@@ -45,8 +45,8 @@ class SpanExporter {
                                                   TimePoint deadline) = 0;
   // Makes a running export_spans() return soon, and later ones at once.
   virtual void cancel() noexcept {}
-  // In the child of a fork: the exporter to use there, because a thread that the child does not have
-  // may have been inside this one; nullptr = this one has no state that matters.
+  // In the child of a fork: the exporter to use there, because a thread that the child does not
+  // have may have been inside this one; nullptr = this one has no state that matters.
   [[nodiscard]] virtual std::shared_ptr<SpanExporter> after_fork() const { return nullptr; }
 };
 using SpanExporterPtr = std::shared_ptr<SpanExporter>;

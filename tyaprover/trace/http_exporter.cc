@@ -128,8 +128,8 @@ ExportResult HttpSpanExporter::export_spans(std::span<const SpanData> spans, Tim
     case WireFormat::jaeger_thrift:
       break;
   }
-  // A request per resource. When a later one fails the earlier ones are sent again, which Jaeger takes
-  // for the same spans.
+  // A request per resource. When a later one fails the earlier ones are sent again, which Jaeger
+  // takes for the same spans.
   ExportResult result;
   while (!spans.empty() && result.outcome == ExportOutcome::delivered) {
     spans = spans.subspan(encode_jaeger(spans, body_));

@@ -1,7 +1,7 @@
 // HttpSpanExporter: posts spans to a collector over a transport that the program gives.
 //
-// Used by one processor at a time. The trace core opens no sockets: an HttpTransport does. A program
-// sets one for all exporters (set_default_http_transport), or gives each its own.
+// Used by one processor at a time. The trace core opens no sockets: an HttpTransport does. A
+// program sets one for all exporters (set_default_http_transport), or gives each its own.
 //
 //   set_default_http_transport({.transport = client});
 //   provider.set_exporter(HttpSpanExporter{"http://jaeger:14268/api/traces"});
@@ -37,9 +37,10 @@ struct HttpReply {
   std::string error;         // why there is no answer
 };
 
-// REQUIRES of an implementation: keep connections alive, do not follow redirects, do not retry, read
-// at most kMaxReplyBody bytes of a reply. Used from one exporter's thread at a time per exporter, so
-// one that several exporters share must be thread-safe; and it must work in the child of a fork.
+// REQUIRES of an implementation: keep connections alive, do not follow redirects, do not retry,
+// read at most kMaxReplyBody bytes of a reply. Used from one exporter's thread at a time per
+// exporter, so one that several exporters share must be thread-safe; and it must work in the child
+// of a fork.
 class HttpTransport {
  public:
   static constexpr std::size_t kMaxReplyBody = 4 << 20;
@@ -55,11 +56,11 @@ using HttpTransportPtr = std::shared_ptr<HttpTransport>;
 using GzipFunction = std::function<bool(std::string_view in, std::string& out)>;
 
 struct HttpExporterOptions {
-  HttpTransportPtr transport = nullptr;        // null = the default one
-  GzipFunction gzip = nullptr;                 // null = the default one; without any, no compression
-  bool compress = true;                        // bodies over 1 KiB, if there is a gzip function
-  std::optional<WireFormat> format = {};       // nothing = detected from the URL, see endpoint.h
-  HttpHeaders headers = {};                    // added to every request
+  HttpTransportPtr transport = nullptr;   // null = the default one
+  GzipFunction gzip = nullptr;            // null = the default one; without any, no compression
+  bool compress = true;                   // bodies over 1 KiB, if there is a gzip function
+  std::optional<WireFormat> format = {};  // nothing = detected from the URL, see endpoint.h
+  HttpHeaders headers = {};               // added to every request
 };
 
 // What exporters without a transport of their own use. Thread-safe; call it before making them.
@@ -78,8 +79,8 @@ class HttpSpanExporter final : public SpanExporter {
   // The endpoint as it was understood.
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
 
-  // 2xx: delivered, less what a partial success rejects. 429, 502, 503, 504 and no answer: try again,
-  // after what Retry-After asks for. Everything else, redirects included, is a refusal.
+  // 2xx: delivered, less what a partial success rejects. 429, 502, 503, 504 and no answer: try
+  // again, after what Retry-After asks for. Everything else, redirects included, is a refusal.
   [[nodiscard]] ExportResult export_spans(std::span<const SpanData> spans,
                                           TimePoint deadline) override;
   void cancel() noexcept override { options_.transport->cancel(); }

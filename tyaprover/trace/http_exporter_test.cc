@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 class HttpExporterTest : public testing::Test {
  protected:
   HttpExporterTest() {
-    for (int i = 0; i < 20; ++i) tracer.start_span("work").set_attribute("text", std::string(100, 'x')).end();
+    for (int i = 0; i < 20; ++i)
+      tracer.start_span("work").set_attribute("text", std::string(100, 'x')).end();
     spans = recorder.take();
     for (const OwnedSpan& each : spans) data.push_back(*each);
   }
@@ -41,7 +42,8 @@ TEST_F(HttpExporterTest, SpeaksTheFormatOfItsUrl) {
   };
   const Case cases[] = {
       {"http://c:4318", "http://c:4318/v1/traces", "application/x-protobuf"},
-      {"http://j:14268/api/traces", "http://j:14268/api/traces", "application/vnd.apache.thrift.binary"},
+      {"http://j:14268/api/traces", "http://j:14268/api/traces",
+       "application/vnd.apache.thrift.binary"},
       {"http://z:9411", "http://z:9411/api/v2/spans", "application/json"},
   };
   for (const Case& each : cases) {
@@ -69,10 +71,12 @@ TEST_F(HttpExporterTest, JudgesTheReply) {
     ExportOutcome outcome;
   };
   const Case cases[] = {
-      {200, ExportOutcome::delivered}, {202, ExportOutcome::delivered}, {0, ExportOutcome::try_again},
-      {429, ExportOutcome::try_again}, {502, ExportOutcome::try_again}, {503, ExportOutcome::try_again},
-      {504, ExportOutcome::try_again}, {500, ExportOutcome::refused},   {400, ExportOutcome::refused},
-      {404, ExportOutcome::refused},   {301, ExportOutcome::refused},   {307, ExportOutcome::refused},
+      {200, ExportOutcome::delivered}, {202, ExportOutcome::delivered},
+      {0, ExportOutcome::try_again},   {429, ExportOutcome::try_again},
+      {502, ExportOutcome::try_again}, {503, ExportOutcome::try_again},
+      {504, ExportOutcome::try_again}, {500, ExportOutcome::refused},
+      {400, ExportOutcome::refused},   {404, ExportOutcome::refused},
+      {301, ExportOutcome::refused},   {307, ExportOutcome::refused},
       {408, ExportOutcome::refused},   {100, ExportOutcome::refused},
   };
   for (const Case& each : cases) {
@@ -180,7 +184,8 @@ TEST(RetryAfter, IsSecondsOrADate) {
       {"Sun, 06 ovD 1994 08:50:00 GMT", std::nullopt},
       {"Sunday, 06-Nov-94 08:49:37 GMT", std::nullopt},
   };
-  for (const Case& each : cases) EXPECT_EQ(parse_retry_after(each.text, now), each.expected) << each.text;
+  for (const Case& each : cases)
+    EXPECT_EQ(parse_retry_after(each.text, now), each.expected) << each.text;
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
 // PerThread<T>: a T for each thread that asks, and all of them for whoever adds them up. Internal.
 //
-// Thread-safe without locks, so that the child of a fork can never find one held. A T belongs to one
-// thread at a time; when its thread ends the next new thread takes it over as it is, so there are
-// never more than threads were alive at once. They are freed with the PerThread, or, where threads
-// are still alive then, with the last of these.
+// Thread-safe without locks, so that the child of a fork can never find one held. A T belongs to
+// one thread at a time; when its thread ends the next new thread takes it over as it is, so there
+// are never more than threads were alive at once. They are freed with the PerThread, or, where
+// threads are still alive then, with the last of these.
 //
 //   PerThread<Counter> counters;
-//   if (Counter* mine = counters.local()) mine->add(1);   // null while the thread is being destroyed
-//   counters.for_each([&](Counter& each) { sum += each.get(); });
+//   if (Counter* mine = counters.local()) mine->add(1);   // null while the thread is being
+//   destroyed counters.for_each([&](Counter& each) { sum += each.get(); });
 #pragma once
 
 #include <algorithm>

@@ -67,7 +67,8 @@ class FanOut final : public SpanProcessor {
     for (const SpanProcessorPtr& each : processors_) each->on_end(span);
   }
   FlushResult flush(Nanos timeout) override {
-    return one_after_another(timeout, [](SpanProcessor& each, Nanos left) { return each.flush(left); });
+    return one_after_another(timeout,
+                             [](SpanProcessor& each, Nanos left) { return each.flush(left); });
   }
   FlushResult shutdown(Nanos timeout) override {
     return one_after_another(timeout,
@@ -80,8 +81,8 @@ class FanOut final : public SpanProcessor {
   FlushResult one_after_another(Nanos timeout, F call) {
     const TimePoint deadline = SteadyClock::instance().now() + timeout;
     FlushResult sum;
-    // The last first: those behind the first are for this process and quick, and the first one's dead
-    // collector must not use up their time.
+    // The last first: those behind the first are for this process and quick, and the first one's
+    // dead collector must not use up their time.
     for (auto each = processors_.rbegin(); each != processors_.rend(); ++each) {
       const Nanos left = std::max(Nanos(0), Nanos(deadline - SteadyClock::instance().now()));
       sum += call(**each, left);

@@ -75,7 +75,8 @@ void Extractor::field(std::string_view name, std::string_view value) noexcept {
       if (is("b3")) return b3_.set(value);
       break;
     case 7:
-      if (is("baggage") && baggage_count_ < baggage_.size()) baggage_[baggage_count_++] = {{}, value};
+      if (is("baggage") && baggage_count_ < baggage_.size())
+        baggage_[baggage_count_++] = {{}, value};
       break;
     case 10:
       if (is("tracestate")) {
@@ -102,7 +103,8 @@ void Extractor::field(std::string_view name, std::string_view value) noexcept {
     default:
       break;
   }
-  if (name.size() > kUberBaggage.size() && iequals(name.substr(0, kUberBaggage.size()), kUberBaggage) &&
+  if (name.size() > kUberBaggage.size() &&
+      iequals(name.substr(0, kUberBaggage.size()), kUberBaggage) &&
       baggage_count_ < baggage_.size()) {
     baggage_[baggage_count_++] = {name.substr(kUberBaggage.size()), value};
   }
@@ -163,8 +165,9 @@ std::optional<SpanContext> Extractor::b3_single(std::optional<bool>& sampled) co
   const auto trace_id = parse_b3_trace_id(parts[0]);
   const auto span_id = parts[1].size() == 16 ? parse_span_id(parts[1]) : std::nullopt;
   if (!trace_id || !span_id) return std::nullopt;
-  const auto state =
-      count == 2 ? false : parts[2].size() == 1 ? parse_b3_state(parts[2]) : std::nullopt;
+  const auto state = count == 2             ? false
+                     : parts[2].size() == 1 ? parse_b3_state(parts[2])
+                                            : std::nullopt;
   if (!state) return std::nullopt;
   if (count == 4 && (parts[3].size() != 16 || !parse_hex(parts[3], HexCase::any))) {
     return std::nullopt;
@@ -245,9 +248,9 @@ Baggage Extractor::baggage() const {
     const Propagator format = field.key.empty() ? Propagator::baggage : Propagator::jaeger;
     if (!propagators_.has(format)) continue;
     // An uberctx- value is encoded as a baggage member's is.
-    const Baggage parsed = Baggage::parse(
-        field.key.empty() ? std::string(field.value)
-                          : std::string(field.key).append("=").append(field.value));
+    const Baggage parsed =
+        Baggage::parse(field.key.empty() ? std::string(field.value)
+                                         : std::string(field.key).append("=").append(field.value));
     for (const Baggage::Member& member : parsed.members()) {
       baggage.set(member.key, member.value, member.properties);
     }
@@ -314,8 +317,8 @@ void InjectedFields::add_trace(const SpanContext& context, Propagator propagator
       return add("uber-trace-id", write({trace_id, ":", span_id, ":0:", sampled}));
     case Propagator::xray:
       return add("X-Amzn-Trace-Id",
-                 write({"Root=1-", trace_id.substr(0, 8), "-", trace_id.substr(8), ";Parent=",
-                        span_id, ";Sampled=", sampled}));
+                 write({"Root=1-", trace_id.substr(0, 8), "-", trace_id.substr(8),
+                        ";Parent=", span_id, ";Sampled=", sampled}));
   }
 }
 

@@ -144,7 +144,9 @@ class InjectedFields {
   }
 
  private:
-  void add(std::string_view name, std::string_view value) noexcept { fields_[count_++] = {name, value}; }
+  void add(std::string_view name, std::string_view value) noexcept {
+    fields_[count_++] = {name, value};
+  }
   void add_trace(const SpanContext& context, Propagator propagator) noexcept;
   // Copies pieces to the buffer; returns them as one.
   std::string_view write(std::initializer_list<std::string_view> pieces) noexcept;

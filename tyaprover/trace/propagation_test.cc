@@ -39,7 +39,8 @@ std::string say(const Extracted& extracted) {
 Fields inject(const Context& context, const Propagators& propagators) {
   Fields fields;
   const InjectedFields injected(context, propagators);
-  injected.for_each([&](std::string_view name, std::string_view value) { fields.emplace_back(name, value); });
+  injected.for_each(
+      [&](std::string_view name, std::string_view value) { fields.emplace_back(name, value); });
   return fields;
 }
 
@@ -61,7 +62,9 @@ TEST(ExtractTraceContext, FollowsTheRulesForFields) {
       {{{"traceparent", parent}, {"traceparent", "rubbish"}}, "none", ""},
       {{{"tracestate", "foo=1"}}, "none", ""},
       {{{"traceparent", "rubbish"}, {"tracestate", "foo=1"}}, "none", ""},
-      {{{"traceparent", parent}, {"tracestate", "foo=1"}, {"tracestate", "bar=2"}}, sampled, "foo=1,bar=2"},
+      {{{"traceparent", parent}, {"tracestate", "foo=1"}, {"tracestate", "bar=2"}},
+       sampled,
+       "foo=1,bar=2"},
       {{{"tracestate", "foo=1"}, {"traceparent", parent}, {"tracestate", "foo=2"}}, sampled, ""},
       {{{"traceparent", parent}, {"tracestate", ""}, {"tracestate", "foo=1"}}, sampled, "foo=1"},
   };
@@ -115,19 +118,26 @@ TEST(ExtractB3, ReadsBothForms) {
       {{{"b3", trace + "-b7ad-1"}}, "none"},
       {{{"b3", ""}}, "none"},
       {{{"b3", ids + "-1"}, {"b3", ids + "-1"}}, "none"},
-      {{{"X-B3-TraceId", trace}, {"X-B3-SpanId", "b7ad6b7169203331"}, {"X-B3-Sampled", "1"}}, sampled},
-      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-sampled", "true"}}, sampled},
-      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-sampled", "0"}}, not_sampled},
+      {{{"X-B3-TraceId", trace}, {"X-B3-SpanId", "b7ad6b7169203331"}, {"X-B3-Sampled", "1"}},
+       sampled},
+      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-sampled", "true"}},
+       sampled},
+      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-sampled", "0"}},
+       not_sampled},
       {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}}, not_sampled},
-      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-flags", "1"}}, sampled},
-      {{{"x-b3-traceid", trace.substr(16)}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-sampled", "1"}},
+      {{{"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}, {"x-b3-flags", "1"}},
+       sampled},
+      {{{"x-b3-traceid", trace.substr(16)},
+        {"x-b3-spanid", "b7ad6b7169203331"},
+        {"x-b3-sampled", "1"}},
        padded},
       {{{"x-b3-sampled", "0"}}, "deny"},
       {{{"x-b3-sampled", "1"}}, "accept"},
       {{{"x-b3-flags", "1"}}, "accept"},
       {{{"x-b3-traceid", trace}, {"x-b3-sampled", "1"}}, "none"},
       {{{"x-b3-traceid", "zz"}, {"x-b3-spanid", "b7ad6b7169203331"}}, "none"},
-      {{{"b3", "rubbish"}, {"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}}, not_sampled},
+      {{{"b3", "rubbish"}, {"x-b3-traceid", trace}, {"x-b3-spanid", "b7ad6b7169203331"}},
+       not_sampled},
   };
   for (const Case& each : cases) {
     for (const Propagator form : {Propagator::b3, Propagator::b3multi}) {
@@ -152,7 +162,8 @@ TEST(ExtractJaeger, ReadsUberTraceId) {
       {trace + ":b7ad6b7169203331:0:0", std::string(kIds) + " not sampled"},
       {trace + ":b7ad6b7169203331:0:2", std::string(kIds) + " not sampled"},
       {"1:2:0:01", std::string(31, '0') + "1 0000000000000002 sampled"},
-      {"12345678901234567:2:0:1", std::string(15, '0') + "12345678901234567 0000000000000002 sampled"},
+      {"12345678901234567:2:0:1",
+       std::string(15, '0') + "12345678901234567 0000000000000002 sampled"},
       {"0:2:0:1", "none"},
       {"1:0:0:1", "none"},
       {"1:2:0", "none"},
@@ -209,19 +220,22 @@ TEST(Extract, TheFirstValidFormatInOrderWins) {
                          {"traceparent", "rubbish"}};
   const std::string b3 = "00000000000000000000000000000001 0000000000000002 sampled";
   const std::string jaeger = "00000000000000000000000000000003 0000000000000004 sampled";
-  EXPECT_EQ(say(extract({Propagator::tracecontext, Propagator::b3, Propagator::jaeger}, fields)), b3);
+  EXPECT_EQ(say(extract({Propagator::tracecontext, Propagator::b3, Propagator::jaeger}, fields)),
+            b3);
   EXPECT_EQ(say(extract({Propagator::jaeger, Propagator::b3}, fields)), jaeger);
   EXPECT_EQ(say(extract({}, fields)), "none");
 }
 
 TEST(Extract, ADecisionAloneGivesWayToAContext) {
-  EXPECT_EQ(say(extract({Propagator::b3, Propagator::jaeger}, {{"b3", "0"}, {"uber-trace-id", "3:4:0:1"}})),
+  EXPECT_EQ(say(extract({Propagator::b3, Propagator::jaeger},
+                        {{"b3", "0"}, {"uber-trace-id", "3:4:0:1"}})),
             "00000000000000000000000000000003 0000000000000004 sampled");
 }
 
 class InjectTest : public testing::Test {
  protected:
-  SpanContext span{{0x0af7651916cd43dd, 0x8448eb211c80319c}, {0xb7ad6b7169203331}, {3}, false, "foo=1"};
+  SpanContext span{
+      {0x0af7651916cd43dd, 0x8448eb211c80319c}, {0xb7ad6b7169203331}, {3}, false, "foo=1"};
 };
 
 TEST_F(InjectTest, WritesEveryFormat) {
@@ -233,7 +247,8 @@ TEST_F(InjectTest, WritesEveryFormat) {
       {"X-B3-SpanId", "b7ad6b7169203331"},
       {"X-B3-Sampled", "1"},
       {"uber-trace-id", "0af7651916cd43dd8448eb211c80319c:b7ad6b7169203331:0:1"},
-      {"X-Amzn-Trace-Id", "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"},
+      {"X-Amzn-Trace-Id",
+       "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1"},
   };
   EXPECT_EQ(inject(Context(span), {Propagator::tracecontext, Propagator::baggage, Propagator::b3,
                                    Propagator::b3multi, Propagator::jaeger, Propagator::xray}),
@@ -258,9 +273,9 @@ TEST_F(InjectTest, NobodysContextHasNoFields) {
 }
 
 TEST_F(InjectTest, EveryTraceFieldCanBeRecognised) {
-  for (const auto& [name, value] : inject(Context(span), {Propagator::tracecontext, Propagator::b3,
-                                                          Propagator::b3multi, Propagator::jaeger,
-                                                          Propagator::xray})) {
+  for (const auto& [name, value] :
+       inject(Context(span), {Propagator::tracecontext, Propagator::b3, Propagator::b3multi,
+                              Propagator::jaeger, Propagator::xray})) {
     EXPECT_TRUE(is_trace_field(name)) << name;
   }
   EXPECT_TRUE(is_trace_field("X-B3-PARENTSPANID"));
@@ -272,9 +287,8 @@ TEST_F(InjectTest, BaggageGoesInTwoForms) {
   const auto baggage = std::make_shared<Baggage>();
   baggage->set("tenant", "a b", "p=1");
   baggage->set("user", "1");
-  const Fields expected = {{"baggage", "tenant=a%20b;p=1,user=1"},
-                           {"uberctx-tenant", "a%20b"},
-                           {"uberctx-user", "1"}};
+  const Fields expected = {
+      {"baggage", "tenant=a%20b;p=1,user=1"}, {"uberctx-tenant", "a%20b"}, {"uberctx-user", "1"}};
   EXPECT_EQ(inject(Context({}, baggage), {Propagator::baggage, Propagator::jaeger}), expected);
 }
 

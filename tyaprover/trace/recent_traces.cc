@@ -84,7 +84,8 @@ bool RecentTraces::matches(const Trace& trace, const TraceSummary& summary,
 std::vector<TraceSummary> RecentTraces::find(const TraceQuery& query) const {
   std::vector<TraceSummary> found;
   const std::lock_guard lock(mutex_);
-  for (auto trace = traces_.rbegin(); trace != traces_.rend() && found.size() < query.limit; ++trace) {
+  for (auto trace = traces_.rbegin(); trace != traces_.rend() && found.size() < query.limit;
+       ++trace) {
     TraceSummary summary = summary_of(*trace);
     if (matches(*trace, summary, query)) found.push_back(std::move(summary));
   }
@@ -121,10 +122,11 @@ std::vector<TraceNode> RecentTraces::tree(TraceId trace_id) const {
       waiting.emplace_back(rest.front(), 0);
       rest.erase(rest.begin());
     }
-    const auto [span, depth] = waiting.back();
+    const SpanData& span = *waiting.back().first;
+    const std::size_t depth = waiting.back().second;
     waiting.pop_back();
-    nodes.push_back({OwnedSpan(*span), depth, Nanos(span->start_unix_nanos - start)});
-    push_if([&](const SpanData& each) { return each.parent_span_id == span->span_id; }, depth + 1);
+    nodes.push_back({OwnedSpan(span), depth, Nanos(span.start_unix_nanos - start)});
+    push_if([&](const SpanData& each) { return each.parent_span_id == span.span_id; }, depth + 1);
   }
   return nodes;
 }

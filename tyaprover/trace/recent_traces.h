@@ -33,8 +33,8 @@ struct TraceQuery {
 
 struct TraceSummary {
   TraceId trace_id;
-  std::string name;    // of the local root: the earliest span whose parent is not here
-  std::string route;   // its http.route, or empty
+  std::string name;   // of the local root: the earliest span whose parent is not here
+  std::string route;  // its http.route, or empty
   std::string service;
   std::int64_t start_unix_nanos = 0;
   Nanos duration{};  // from the first start to the last end
@@ -72,7 +72,9 @@ class RecentTraces final : public SpanExporter {
     std::vector<OwnedSpan> spans;
   };
   struct HashTraceId {
-    std::size_t operator()(TraceId id) const noexcept { return id.high ^ id.low * 0x9e3779b97f4a7c15; }
+    std::size_t operator()(TraceId id) const noexcept {
+      return id.high ^ id.low * 0x9e3779b97f4a7c15;
+    }
   };
 
   [[nodiscard]] static TraceSummary summary_of(const Trace& trace);

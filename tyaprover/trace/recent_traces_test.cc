@@ -58,7 +58,12 @@ class RecentTracesTest : public testing::Test {
 };
 
 TEST_F(RecentTracesTest, SumsUpATrace) {
-  add({.name = "query", .id = 2, .parent = 1, .start = 2ms, .duration = 5ms, .status = SpanStatus::error});
+  add({.name = "query",
+       .id = 2,
+       .parent = 1,
+       .start = 2ms,
+       .duration = 5ms,
+       .status = SpanStatus::error});
   add({.name = "GET /items", .id = 1, .start = 0ms, .duration = 10ms, .route = "/items"});
   const std::vector<TraceSummary> found = traces.find({});
   ASSERT_EQ(found.size(), 1u);
@@ -115,7 +120,8 @@ TEST_F(RecentTracesTest, ShowsEverySpanOfABrokenTree) {
 }
 
 TEST_F(RecentTracesTest, IsBoundedPerTrace) {
-  for (std::uint64_t i = 0; i < RecentTraces::kMaxSpansPerTrace + 10; ++i) add({.id = i + 1, .parent = i});
+  for (std::uint64_t i = 0; i < RecentTraces::kMaxSpansPerTrace + 10; ++i)
+    add({.id = i + 1, .parent = i});
   EXPECT_EQ(traces.tree({1, 1}).size(), RecentTraces::kMaxSpansPerTrace);
 }
 

@@ -86,14 +86,11 @@ class ParentBased final : public Sampler {
     if (!input.parent.is_valid()) return root_->sample(input);
     const bool sampled = input.parent.is_sampled();
     const SamplerPtr& sampler =
-        input.parent.is_remote()
-            ? (sampled ? parents_.remote_sampled : parents_.remote_not_sampled)
-            : (sampled ? parents_.local_sampled : parents_.local_not_sampled);
+        input.parent.is_remote() ? (sampled ? parents_.remote_sampled : parents_.remote_not_sampled)
+                                 : (sampled ? parents_.local_sampled : parents_.local_not_sampled);
     return sampler == nullptr ? SamplingDecision{.sampled = sampled} : sampler->sample(input);
   }
-  std::string description() const override {
-    return "parent_based(" + root_->description() + ")";
-  }
+  std::string description() const override { return "parent_based(" + root_->description() + ")"; }
 
  private:
   SamplerPtr root_;
@@ -123,8 +120,7 @@ bool matches(std::string_view pattern, std::string_view text) noexcept {
 
 std::string_view route_of(std::span<const Attribute> attributes) noexcept {
   for (const Attribute& attribute : attributes) {
-    if (attribute.key.view() == "http.route" &&
-        attribute.value.type() == AttributeType::string) {
+    if (attribute.key.view() == "http.route" && attribute.value.type() == AttributeType::string) {
       return attribute.value.text();
     }
   }
@@ -178,9 +174,7 @@ bool has_failed(const SpanData& root) noexcept {
 class ErrorBiased final : public ErrorBiasedSampler, public detail::TailPolicy {
  public:
   explicit ErrorBiased(const ErrorBiasedOptions& options)
-      : options_(options),
-        base_(options.base),
-        bucket_(options.max_per_second, *options.clock) {}
+      : options_(options), base_(options.base), bucket_(options.max_per_second, *options.clock) {}
 
   SamplingDecision sample(const SamplingInput& input) const noexcept override {
     SamplingDecision decision = base_.sample(input);
@@ -210,9 +204,7 @@ class ErrorBiased final : public ErrorBiasedSampler, public detail::TailPolicy {
   Counts counts() const noexcept override {
     return {kept_.load(std::memory_order_relaxed), over_limit_.load(std::memory_order_relaxed)};
   }
-  std::string description() const override {
-    return "error_biased(" + number(options_.base) + ")";
-  }
+  std::string description() const override { return "error_biased(" + number(options_.base) + ")"; }
 
  private:
   ErrorBiasedOptions options_;

@@ -84,10 +84,10 @@ struct SamplingRule {
 [[nodiscard]] SamplerPtr rules(std::vector<SamplingRule> rules, SamplerPtr otherwise);
 
 struct ErrorBiasedOptions {
-  double base = 0.01;                                // share chosen at the start, as by ratio()
-  bool errors = true;                                // keep traces that failed
-  Nanos slower_than = std::chrono::seconds(1);       // keep slower ones; zero = do not
-  double max_per_second = 100;                       // kept at the end, at most
+  double base = 0.01;                           // share chosen at the start, as by ratio()
+  bool errors = true;                           // keep traces that failed
+  Nanos slower_than = std::chrono::seconds(1);  // keep slower ones; zero = do not
+  double max_per_second = 100;                  // kept at the end, at most
   const Clock* clock = &SteadyClock::instance();
 };
 
@@ -104,7 +104,8 @@ class ErrorBiasedSampler : public Sampler {
   };
   [[nodiscard]] virtual Counts counts() const noexcept = 0;
 };
-// Throws std::invalid_argument for a base that ratio(), or a limit that rate_limited() would refuse.
+// Throws std::invalid_argument for a base that ratio(), or a limit that rate_limited() would
+// refuse.
 [[nodiscard]] std::shared_ptr<const ErrorBiasedSampler> error_biased(
     ErrorBiasedOptions options = {});
 

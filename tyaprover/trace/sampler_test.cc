@@ -13,8 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bool sampled(const SamplerPtr& sampler, TraceId id = make_trace_id(), const SpanContext& parent = {},
-             std::string_view name = "work", std::vector<Attribute> attributes = {}) {
+bool sampled(const SamplerPtr& sampler, TraceId id = make_trace_id(),
+             const SpanContext& parent = {}, std::string_view name = "work",
+             std::vector<Attribute> attributes = {}) {
   return sampler->sample({.parent = parent, .trace_id = id, .name = name, .attributes = attributes})
       .sampled;
 }
@@ -33,7 +34,7 @@ TEST(RatioSampler, DecidesByTheLow56Bits) {
   const std::uint64_t half = std::uint64_t{1} << 55;
   const std::uint64_t last = (std::uint64_t{1} << 56) - 1;
   const Case cases[] = {
-      {0, last, false}, {1, 0, true},       {0.5, half, true},
+      {0, last, false},       {1, 0, true},        {0.5, half, true},
       {0.5, half - 1, false}, {0.25, half, false}, {0.25, half / 2 * 3, true},
   };
   for (const Case& each : cases) {
@@ -90,7 +91,8 @@ TEST(ParentBasedSampler, FollowsTheParent) {
   for (const Case& each : turned) {
     const SamplerPtr sampler = parent_based(always_on(), each.samplers);
     EXPECT_NE(sampled(sampler, {1, 1}, context(each.is_sampled, each.is_remote)), each.is_sampled);
-    EXPECT_EQ(sampled(sampler, {1, 1}, context(!each.is_sampled, each.is_remote)), !each.is_sampled);
+    EXPECT_EQ(sampled(sampler, {1, 1}, context(!each.is_sampled, each.is_remote)),
+              !each.is_sampled);
     EXPECT_EQ(sampled(sampler, {1, 1}, context(each.is_sampled, !each.is_remote)), each.is_sampled);
   }
   EXPECT_THROW((void)parent_based(nullptr), std::invalid_argument);
@@ -214,12 +216,9 @@ TEST_F(ErrorBiasedTest, KeepsByReason) {
     std::string reason;
   };
   const Case cases[] = {
-      {200, SpanStatus::unset, false, 1s, ""},
-      {200, SpanStatus::unset, false, 1001ms, "slow"},
-      {404, SpanStatus::unset, false, 0s, ""},
-      {500, SpanStatus::unset, false, 0s, "error"},
-      {200, SpanStatus::error, false, 2s, "error"},
-      {200, SpanStatus::unset, true, 0s, "error"},
+      {200, SpanStatus::unset, false, 1s, ""},      {200, SpanStatus::unset, false, 1001ms, "slow"},
+      {404, SpanStatus::unset, false, 0s, ""},      {500, SpanStatus::unset, false, 0s, "error"},
+      {200, SpanStatus::error, false, 2s, "error"}, {200, SpanStatus::unset, true, 0s, "error"},
   };
   for (const Case& each : cases) {
     Span root = tracer.start_span("root");
@@ -274,8 +273,8 @@ TEST_F(ErrorBiasedTest, TheStateOfARemoteParentIsKept) {
 
 TEST(ErrorBiased, KeepsEveryErrorAtAOnePercentBase) {
   ManualClock clock;
-  Recorder recorder({.sampler = parent_based(error_biased(
-                         {.base = 0.01, .max_per_second = 1e6, .clock = &clock})),
+  Recorder recorder({.sampler = parent_based(
+                         error_biased({.base = 0.01, .max_per_second = 1e6, .clock = &clock})),
                      .clock = &clock});
   const Tracer tracer = recorder.tracer();
   int failed = 0;

@@ -134,14 +134,13 @@ void Recording::cut(AttributeData& attribute) {
   const AttributeValue value = attribute.value();
   if (value.type() == AttributeType::string) {
     const Text text = value.text();
-    attribute = AttributeData(attribute.key_text(),
-                              Text(shorten(text.view()), text.lives_for_ever()));
+    attribute =
+        AttributeData(attribute.key_text(), Text(shorten(text.view()), text.lives_for_ever()));
   } else if (value.type() == AttributeType::strings) {
     const std::span<std::string_view> copies =
         arena.array<std::string_view>(value.strings().size());
     std::transform(value.strings().begin(), value.strings().end(), copies.begin(), shorten);
-    attribute =
-        AttributeData(attribute.key_text(), std::span<const std::string_view>(copies));
+    attribute = AttributeData(attribute.key_text(), std::span<const std::string_view>(copies));
   }
 }
 
@@ -263,8 +262,7 @@ Span& Span::set_status(SpanStatus status, Text description) {
   SpanData& data = recording_->data;
   if (data.status == SpanStatus::ok) return *this;
   data.status = status;
-  data.status_description =
-      status == SpanStatus::error ? recording_->keep(description) : Text();
+  data.status_description = status == SpanStatus::error ? recording_->keep(description) : Text();
   return *this;
 }
 
@@ -301,9 +299,9 @@ void Span::finish(std::optional<WallTime> at) noexcept {
   SpanData& data = recording.data;
   data.end_unix_nanos =
       std::max(data.start_unix_nanos, at ? detail::unix_nanos(*at) : recording.unix_nanos_now());
-  data.attributes = {recording.attributes.empty() ? recording.inline_attributes
-                                                  : recording.attributes.data(),
-                     recording.attribute_count};
+  data.attributes = {
+      recording.attributes.empty() ? recording.inline_attributes : recording.attributes.data(),
+      recording.attribute_count};
   data.events = recording.events;
   data.links = recording.links;
   data.trace_state = Text(context_.trace_state(), false);

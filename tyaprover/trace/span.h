@@ -56,8 +56,7 @@ class [[nodiscard]] Span {
  public:
   Span() noexcept = default;
   Span(Span&& other) noexcept
-      : context_(std::move(other.context_)),
-        recording_(std::exchange(other.recording_, nullptr)) {}
+      : context_(std::move(other.context_)), recording_(std::exchange(other.recording_, nullptr)) {}
   Span& operator=(Span&& other) noexcept;
   Span(const Span&) = delete;
   Span& operator=(const Span&) = delete;

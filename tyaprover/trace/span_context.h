@@ -118,7 +118,9 @@ class SpanContext {
   [[nodiscard]] bool is_sampled() const noexcept { return flags_.sampled(); }
   // Whether it came from another process.
   [[nodiscard]] bool is_remote() const noexcept { return is_remote_; }
-  [[nodiscard]] bool is_valid() const noexcept { return trace_id_.is_valid() && span_id_.is_valid(); }
+  [[nodiscard]] bool is_valid() const noexcept {
+    return trace_id_.is_valid() && span_id_.is_valid();
+  }
   // Lives as long as this context or a copy of it.
   [[nodiscard]] std::string_view trace_state() const noexcept;
   // The same context with another tracestate.

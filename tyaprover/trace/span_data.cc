@@ -13,7 +13,8 @@ namespace tyaprover::trace {
 namespace {
 
 static_assert(std::is_trivially_copyable_v<SpanData> && std::is_trivially_copyable_v<EventData> &&
-              std::is_trivially_copyable_v<LinkData> && std::is_trivially_copyable_v<AttributeData>);
+              std::is_trivially_copyable_v<LinkData> &&
+              std::is_trivially_copyable_v<AttributeData>);
 
 constexpr std::size_t round_up(std::size_t size) noexcept {
   return (size + 7) & ~std::size_t{7};

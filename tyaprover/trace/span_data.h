@@ -5,7 +5,8 @@
 // structure first, then everything it points to, except text that lives for ever.
 //
 //   void export_spans(std::span<const SpanData> spans) {
-//     for (const SpanData& span : spans) use(span.name, span.end_unix_nanos - span.start_unix_nanos);
+//     for (const SpanData& span : spans) use(span.name, span.end_unix_nanos -
+//     span.start_unix_nanos);
 //   }
 #pragma once
 

@@ -1,8 +1,8 @@
 // SpanRing: finished spans on their way from one thread to the exporter's. Internal.
 //
 // One producer, one consumer, no locks. Spans are packed one after another into a ring of bytes, so
-// a waiting span takes what it needs; a large one goes to the heap and leaves a pointer. The consumer
-// reads spans where they lie and frees them when they are delivered.
+// a waiting span takes what it needs; a large one goes to the heap and leaves a pointer. The
+// consumer reads spans where they lie and frees them when they are delivered.
 //
 // Invariant: released <= taken <= pushed, in spans; freed_bytes_ <= taken_bytes_ <= end_, in bytes.
 #pragma once

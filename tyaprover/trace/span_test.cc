@@ -90,7 +90,8 @@ TEST_F(SpanTest, StartFollowsTheWallClockAfterAWhile) {
   clock.advance(1h);  // the wall clock did not move with it
   tracer.start_span("second").end();
   const std::vector<OwnedSpan> ended = recorder.take();
-  EXPECT_LT(ended[1]->start_unix_nanos - ended[0]->start_unix_nanos, std::int64_t{1800} * 1'000'000'000);
+  EXPECT_LT(ended[1]->start_unix_nanos - ended[0]->start_unix_nanos,
+            std::int64_t{1800} * 1'000'000'000);
 }
 
 TEST_F(SpanTest, TakesExplicitTimes) {
@@ -373,8 +374,8 @@ TEST_F(SpanTest, HttpClientSpansFollowTheConventions) {
   };
   const Case cases[] = {
       {"GET", "http://api/items?q=1", "GET", "http://api/items?q=1", "api", 80},
-      {"POST", "https://u:p@api.example:8443/x", "POST", "https://api.example:8443/x", "api.example",
-       8443},
+      {"POST", "https://u:p@api.example:8443/x", "POST", "https://api.example:8443/x",
+       "api.example", 8443},
       {"GET", "https://[::1]/a@b", "GET", "https://[::1]/a@b", "::1", 443},
       {"GET", "http://[::1]:99/", "GET", "http://[::1]:99/", "::1", 99},
       {"BREW", "http://pot/", "HTTP", "http://pot/", "pot", 80},

@@ -2,8 +2,8 @@
 //
 //   trace_bench
 //
-// Goals: start, ten attributes and end in 150 ns, 10 ns when the trace is not sampled, no allocation
-// in either (a benchmark that allocates fails); 100 waiting spans in 50 KB.
+// Goals: start, ten attributes and end in 150 ns, 10 ns when the trace is not sampled, no
+// allocation in either (a benchmark that allocates fails); 100 waiting spans in 50 KB.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -134,8 +134,8 @@ void sampled_span(benchmark::State& state) {
 BENCHMARK(sampled_span)->Threads(1)->Threads(2)->UseRealTime();
 
 void unsampled_span(benchmark::State& state) {
-  static TracerProvider provider({.sampler = parent_based(ratio(0)),
-                                  .processor = batch(std::make_shared<Sink>())});
+  static TracerProvider provider(
+      {.sampler = parent_based(ratio(0)), .processor = batch(std::make_shared<Sink>())});
   const Tracer tracer = provider.tracer("bench");
   { Span warm = tracer.start_span("warm"); }
   const AllocationCount count(state);
@@ -174,8 +174,8 @@ void error_biased_span(benchmark::State& state) {
 }
 BENCHMARK(error_biased_span);
 
-// Spans a second through the queue and the OTLP encoder, with none dropped: as fast as the slower of
-// the two threads.
+// Spans a second through the queue and the OTLP encoder, with none dropped: as fast as the slower
+// of the two threads.
 void spans_to_otlp(benchmark::State& state) {
   const auto sink = std::make_shared<EncodingSink>();
   TracerProvider provider({.processor = batch(sink, {.max_queue_size = 1 << 16})});

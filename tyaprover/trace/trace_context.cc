@@ -112,7 +112,8 @@ std::optional<SpanContext> TraceContext::parse(std::string_view traceparent,
 
   const TraceId trace_id{*high, *low};
   if (!trace_id.is_valid() || *span_id == 0) return std::nullopt;
-  const auto known = static_cast<std::uint8_t>(*flags & (TraceFlags::kSampled | TraceFlags::kRandom));
+  const auto known =
+      static_cast<std::uint8_t>(*flags & (TraceFlags::kSampled | TraceFlags::kRandom));
   std::string buffer;
   const auto state = TraceState::join(std::span(&tracestate, 1), buffer);
   return SpanContext(trace_id, {*span_id}, {known}, true, state.value_or(std::string_view()));

@@ -31,9 +31,9 @@ struct TraceContext {
                                                         std::string_view tracestate = {});
 };
 
-// The list of a tracestate field (§3.3). Keys follow the grammar of Level 1, a Recommendation with a
-// test suite. Level 2, still a draft, also lets simple keys begin with a digit and puts no bounds on
-// the parts around `@`; states with such keys are dropped, as every Level 1 peer would.
+// The list of a tracestate field (§3.3). Keys follow the grammar of Level 1, a Recommendation with
+// a test suite. Level 2, still a draft, also lets simple keys begin with a digit and puts no bounds
+// on the parts around `@`; states with such keys are dropped, as every Level 1 peer would.
 class TraceState {
  public:
   static constexpr std::size_t kMaxMembers = 32;
@@ -42,14 +42,15 @@ class TraceState {
   // Several fields' values as one: members in order, empty ones and blanks left out. nullopt when a
   // member breaks the grammar, a key comes twice or there are more than 32. `buffer` is used only
   // when the result is not simply a part of the first line.
-  [[nodiscard]] static std::optional<std::string_view> join(
-      std::span<const std::string_view> lines, std::string& buffer);
+  [[nodiscard]] static std::optional<std::string_view> join(std::span<const std::string_view> lines,
+                                                            std::string& buffer);
 
   // The value of a key, or nothing. REQUIRES: `state` is valid, as for all below.
   [[nodiscard]] static std::optional<std::string_view> get(std::string_view state,
                                                            std::string_view key) noexcept;
-  // The state with `key` in front (§3.4). When it grows beyond kMaxWritten, members of more than 128
-  // characters are left out first, then those at the end. An invalid key or value changes nothing.
+  // The state with `key` in front (§3.4). When it grows beyond kMaxWritten, members of more than
+  // 128 characters are left out first, then those at the end. An invalid key or value changes
+  // nothing.
   [[nodiscard]] static std::string with(std::string_view state, std::string_view key,
                                         std::string_view value);
   [[nodiscard]] static std::string without(std::string_view state, std::string_view key);

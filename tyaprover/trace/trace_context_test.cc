@@ -83,7 +83,8 @@ TEST(TraceParent, FollowsTheStandard) {
 }
 
 TEST(TraceParent, IsRemoteAndKnowsItsFlags) {
-  const auto context = TraceContext::parse("00-" + std::string(kTrace) + "-" + std::string(kSpan) + "-03");
+  const auto context =
+      TraceContext::parse("00-" + std::string(kTrace) + "-" + std::string(kSpan) + "-03");
   ASSERT_TRUE(context);
   EXPECT_TRUE(context->is_remote());
   EXPECT_TRUE(context->is_sampled());
@@ -140,7 +141,8 @@ TEST(TraceStateTest, FollowsTheStandard) {
   const std::string longer_value = "foo=" + z256 + "z";
   const std::string members33 = members32 + ",one=more";
   const std::string all_key =
-      "abcdefghijklmnopqrstuvwxyz0123456789_-*/=1,0abcdefghijklmnopqrstuvwxyz0123456789_-*/@a-z0-9_-*/=2";
+      "abcdefghijklmnopqrstuvwxyz0123456789_-*/=1,0abcdefghijklmnopqrstuvwxyz0123456789_-*/"
+      "@a-z0-9_-*/=2";
   std::string all_value = "foo=";
   for (char c = ' '; c <= '~'; ++c) {
     if (c != ',' && c != '=') all_value += c;

@@ -1,4 +1,5 @@
-// For tests: exporters and transports that do as they are told, and a provider that keeps its spans.
+// For tests: exporters and transports that do as they are told, and a provider that keeps its
+// spans.
 #pragma once
 
 #include <condition_variable>

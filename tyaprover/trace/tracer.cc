@@ -79,12 +79,12 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
     if (options.sampled && !has_parent) {
       decision.sampled = *options.sampled;
     } else {
-      decision = core_->sampler->sample({.parent = parent,
-                                         .trace_id = trace_id,
-                                         .name = name,
-                                         .kind = options.kind,
-                                         .attributes = {options.attributes.begin(),
-                                                        options.attributes.size()}});
+      decision = core_->sampler->sample(
+          {.parent = parent,
+           .trace_id = trace_id,
+           .name = name,
+           .kind = options.kind,
+           .attributes = {options.attributes.begin(), options.attributes.size()}});
     }
   }
   detail::ProviderCore::Local* const local = core_->locals.local();
@@ -94,9 +94,9 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
   if (decision.sampled) flags.bits |= TraceFlags::kSampled;
   if (!has_parent || parent.flags().random()) flags.bits |= TraceFlags::kRandom;
   const bool opens_tail = !decision.sampled && decision.tail != nullptr;
-  SpanContext context(trace_id, make_span_id(), flags,
-                      opens_tail ? detail::SharedTrace::make(parent.trace_state(), decision.tail)
-                                 : parent.shared_);
+  SpanContext context(
+      trace_id, make_span_id(), flags,
+      opens_tail ? detail::SharedTrace::make(parent.trace_state(), decision.tail) : parent.shared_);
   if (!decision.sampled && !joins_tail && !opens_tail) return {std::move(context), nullptr};
 
   detail::Recording* const recording = start_recording(context, parent, name, options);
@@ -183,7 +183,8 @@ TracerProvider::~TracerProvider() {
 }
 
 TracerProvider& TracerProvider::instance() {
-  static TracerProvider& provider = *new TracerProvider({.resource = {{"service.name", "tyaprover"}}});
+  static TracerProvider& provider =
+      *new TracerProvider({.resource = {{"service.name", "tyaprover"}}});
   return provider;
 }
 

@@ -82,10 +82,11 @@ class Tracer {
   template <class F>
   auto trace_call(Text name, F&& fn, const SpanOptions& options = {}) const -> decltype(auto);
 
-  // Wraps `fn`: every call of the result runs in a span of its own, as by trace_call(). When `fn` is
-  // a coroutine (of any type whose coroutines can await that type), so is the result, and the span
-  // ends when it does; arguments are then copied into it, and the span is not made current, since
-  // a coroutine may go on elsewhere: let `fn` take the span as its first argument to have children.
+  // Wraps `fn`: every call of the result runs in a span of its own, as by trace_call(). When `fn`
+  // is a coroutine (of any type whose coroutines can await that type), so is the result, and the
+  // span ends when it does; arguments are then copied into it, and the span is not made current,
+  // since a coroutine may go on elsewhere: let `fn` take the span as its first argument to have
+  // children.
   template <class F>
   [[nodiscard]] auto trace_async(std::string name, F fn, TracedOptions options = {}) const;
 
@@ -206,9 +207,10 @@ R run_traced(Span started, std::shared_ptr<F> fn, Args... args) {
 template <class F>
 auto Tracer::trace_async(std::string name, F fn, TracedOptions options) const {
   return [tracer = *this, name = std::move(name), options = std::move(options),
-          fn = std::make_shared<F>(std::move(fn))]<class... Args>(Args&&... args) -> decltype(auto) {
-    using R = decltype(
-        detail::call_with_span(*fn, std::declval<Span&>(), std::forward<Args>(args)...));
+          fn =
+              std::make_shared<F>(std::move(fn))]<class... Args>(Args&&... args) -> decltype(auto) {
+    using R =
+        decltype(detail::call_with_span(*fn, std::declval<Span&>(), std::forward<Args>(args)...));
     Span span = tracer.start_traced(name, options);
     if constexpr (detail::CoroutineType<R, Span, std::shared_ptr<F>, std::decay_t<Args>...>) {
       return detail::run_traced<R, F, std::decay_t<Args>...>(std::move(span), fn,
