@@ -79,8 +79,8 @@ template <class Operation>
 struct Running {
   using Returned = resilience::Lifted<Awaited<Operation>>;
 
-  Running(boost::asio::any_io_executor executor, Operation op)
-      : timer(std::move(executor)), operation(std::move(op)) {}
+  Running(const boost::asio::any_io_executor& executor, Operation op)
+      : timer(executor), operation(std::move(op)) {}
 
   boost::asio::steady_timer timer;
   boost::asio::cancellation_signal cancel;

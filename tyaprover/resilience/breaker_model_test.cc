@@ -61,9 +61,9 @@ class Model {
       go(half_open, TransitionCause::trial_due);
     }
     if (state == closed) return admit(0, now);
-    if (state == half_open && trials.size() < o_->half_open_max) {
-      trials[++last_trial] = now + *o_->half_open_lease;
-      return admit(last_trial, now);
+    if (state == half_open && trials_.size() < o_->half_open_max) {
+      trials_[++last_trial_] = now + *o_->half_open_lease;
+      return admit(last_trial_, now);
     }
     ++totals[static_cast<std::size_t>(Outcome::rejected)];
     return std::nullopt;
@@ -79,7 +79,7 @@ class Model {
     --in_flight;
     const bool completed = is_failure(outcome) || outcome == Outcome::success;
     if (p.generation != generation || p.trial != 0 || !completed || state != closed) return;
-    calls.push_back(
+    calls_.push_back(
         {slot(now), is_failure(outcome), o_->slow_call && now - p.start > *o_->slow_call});
   }
   void judge(const Permit& p, Outcome outcome, TimePoint now) {
@@ -87,10 +87,10 @@ class Model {
     const bool failure = is_failure(outcome);
     if (p.trial != 0) {
       expire(now);
-      if (state != half_open || trials.erase(p.trial) == 0) return;
-      if (failure && ++trial_failures > o_->half_open_failures_allowed) {
+      if (state != half_open || trials_.erase(p.trial) == 0) return;
+      if (failure && ++trial_failures_ > o_->half_open_failures_allowed) {
         reopen(TransitionCause::trial_failed, now);
-      } else if (outcome == Outcome::success && ++trial_successes >= o_->half_open_required) {
+      } else if (outcome == Outcome::success && ++trial_successes_ >= o_->half_open_required) {
         go(closed, TransitionCause::trials_succeeded);
       }
       return;
@@ -147,7 +147,7 @@ class Model {
 
   [[nodiscard]] WindowCounts window(TimePoint now) const {
     WindowCounts w;
-    for (const Call& c : calls) {
+    for (const Call& c : calls_) {
       if (c.slot + RollingWindow::kSlots <= slot(now)) continue;
       ++w.calls;
       w.failures += c.failure;
@@ -156,8 +156,8 @@ class Model {
     return w;
   }
   void forget(TimePoint now) {
-    while (!calls.empty() && calls.front().slot + RollingWindow::kSlots <= slot(now)) {
-      calls.pop_front();
+    while (!calls_.empty() && calls_.front().slot + RollingWindow::kSlots <= slot(now)) {
+      calls_.pop_front();
     }
   }
 
@@ -191,9 +191,9 @@ class Model {
     return std::min(o_->backoff->max, Nanos(static_cast<Nanos::rep>(std::min(p, 9e18))));
   }
   void expire(TimePoint now) {
-    const auto lost = std::erase_if(trials, [&](const auto& t) { return now >= t.second; });
-    trial_failures += static_cast<unsigned>(lost);
-    if (trial_failures > o_->half_open_failures_allowed) reopen(TransitionCause::trial_lost, now);
+    const auto lost = std::erase_if(trials_, [&](const auto& t) { return now >= t.second; });
+    trial_failures_ += static_cast<unsigned>(lost);
+    if (trial_failures_ > o_->half_open_failures_allowed) reopen(TransitionCause::trial_lost, now);
   }
   void reopen(TransitionCause cause, TimePoint now) {
     ++attempt;
@@ -208,20 +208,20 @@ class Model {
     state = to;
     ++generation;
     consecutive = 0;
-    trials.clear();
-    trial_failures = trial_successes = 0;
+    trials_.clear();
+    trial_failures_ = trial_successes_ = 0;
     if (to != closed) return;
-    calls.clear();
+    calls_.clear();
     attempt = 0;
   }
 
   const CircuitBreakerOptions* o_;
   TimePoint born_;
-  std::deque<Call> calls;
-  std::map<std::uint64_t, TimePoint> trials;
-  std::uint64_t last_trial = 0;
-  unsigned trial_failures = 0;
-  unsigned trial_successes = 0;
+  std::deque<Call> calls_;
+  std::map<std::uint64_t, TimePoint> trials_;
+  std::uint64_t last_trial_ = 0;
+  unsigned trial_failures_ = 0;
+  unsigned trial_successes_ = 0;
 };
 
 // Options that make every rule likely.
@@ -523,13 +523,13 @@ class Explanation {
   Explanation(const History& history, const Seen& seen, TimePoint now)
       : history_(history), seen_(seen), now_(now) {}
 
-  bool search(const Model& model, std::vector<std::vector<std::optional<Model::Permit>>> permits) {
-    return search(model, std::vector<std::size_t>(history_.size(), 0), std::move(permits));
+  using Permits = std::vector<std::vector<std::optional<Model::Permit>>>;
+
+  bool search(const Model& model, const Permits& permits) {
+    return search(model, std::vector<std::size_t>(history_.size(), 0), permits);
   }
 
  private:
-  using Permits = std::vector<std::vector<std::optional<Model::Permit>>>;
-
   bool search(const Model& model, const std::vector<std::size_t>& next, const Permits& permits) {
     bool complete = true;
     // Nothing may come before what had ended before it began.
