@@ -78,6 +78,11 @@ void set_if_there(Span& span, Text key, std::string_view value) {
   if (!value.empty()) span.set_attribute(key, value);
 }
 
+void set_status_code(Span& span, int status, Semconv semconv) {
+  if (wants_stable(semconv)) span.set_attribute("http.response.status_code", status);
+  if (wants_seed(semconv)) span.set_attribute("http.status_code", status);
+}
+
 // What the request said, for its end.
 void describe_request(Span& span, const Exchange& e, const HttpTracingOptions& options) {
   const http::RequestHead& request = e.request;
@@ -119,10 +124,7 @@ void describe_request(Span& span, const Exchange& e, const HttpTracingOptions& o
 
 void describe_end(Span& span, const Exchange& e, const HttpTracingOptions& options) {
   const int status = e.logged_status();
-  if (status != 0) {
-    if (wants_stable(options.semconv)) span.set_attribute("http.response.status_code", status);
-    if (wants_seed(options.semconv)) span.set_attribute("http.status_code", status);
-  }
+  if (status != 0) set_status_code(span, status, options.semconv);
   set_if_there(span, "cache.status", e.cache);
   set_if_there(span, "breaker.state", e.breaker);
   const http::Reason reason = e.logged_reason();
@@ -224,14 +226,15 @@ Span start_upstream_span(const HttpTracing& tracing, const Exchange& e, const Up
   return span;
 }
 
-void describe_upstream_answer(Span& span, int status, http::Reason reason) noexcept {
+void describe_upstream_answer(const HttpTracing& tracing, Span& span, int status,
+                              http::Reason reason) noexcept {
   if (!span.is_recording()) return;
   if (reason != http::Reason::none) {
     span.set_attribute("error.type", Text(to_string(reason), true));
     span.set_status(SpanStatus::error);
     return;
   }
-  span.set_attribute("http.response.status_code", status);
+  set_status_code(span, status, tracing.options().semconv);
   if (status >= 400) {
     span.set_attribute("error.type", std::to_string(status));
     span.set_status(SpanStatus::error);

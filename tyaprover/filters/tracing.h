@@ -78,6 +78,7 @@ struct UpstreamTry {
 [[nodiscard]] trace::Span start_upstream_span(const HttpTracing& tracing, const Exchange& exchange,
                                               const UpstreamTry& to);
 // What became of it: a status, or a reason without one. Does not end the span.
-void describe_upstream_answer(trace::Span& span, int status, http::Reason reason) noexcept;
+void describe_upstream_answer(const HttpTracing& tracing, trace::Span& span, int status,
+                              http::Reason reason) noexcept;
 
 }  // namespace tyaprover::filters

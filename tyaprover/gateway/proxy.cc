@@ -417,7 +417,9 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   const int status = answered ? connection().head().status : 0;
   target.metrics->finished(status, failure.reason,
                            answered ? t.upstream_first_byte - t.upstream_acquired : Nanos(-1));
-  filters::describe_upstream_answer(e_.upstream_span, status, failure.reason);
+  if (options_.tracing != nullptr) {
+    filters::describe_upstream_answer(*options_.tracing, e_.upstream_span, status, failure.reason);
+  }
   // An answer's span ends with its body.
   if (failure.reason == Reason::none) return;
   e_.upstream_span.end();
