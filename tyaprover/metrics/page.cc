@@ -19,8 +19,6 @@ using detail::FamilyDescription;
 using detail::FamilyRef;
 using detail::Reading;
 using detail::SeriesRef;
-using detail::ShownFamily;
-using detail::ShownLabels;
 
 constexpr std::array kExpositions = {Exposition::text, Exposition::openmetrics,
                                      Exposition::protobuf};

@@ -390,8 +390,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 // One call of all sources: shared by the page and the threads that call.
 struct Round {
-  Round(const std::vector<std::shared_ptr<Source>>& sources_, SteadyTime deadline_)
-      : sources(sources_), deadline(deadline_), results(sources_.size()) {}
+  Round(const std::vector<std::shared_ptr<Source>>& called, SteadyTime until)
+      : sources(called), deadline(until), results(called.size()) {}
 
   void run() {
     std::unique_lock lock(mutex);

@@ -56,7 +56,7 @@ struct Registry::State {
     double seed_scale;
   };
 
-  explicit State(RegistryOptions options_) : options(std::move(options_)) {}
+  explicit State(RegistryOptions given) : options(std::move(given)) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State();
