@@ -78,7 +78,9 @@ void page_of_10000_series(benchmark::State& state) {
   for (auto _ : state) bytes = serializer.Serialize(many.Collect()).size();
   state.counters["page_bytes"] = static_cast<double>(bytes);
 }
-BENCHMARK(page_of_10000_series)->Name("page_of_10000_series/prometheus_cpp")->Unit(benchmark::kMillisecond);
+BENCHMARK(page_of_10000_series)
+    ->Name("page_of_10000_series/prometheus_cpp")
+    ->Unit(benchmark::kMillisecond);
 
 void memory_of_1000_combinations(benchmark::State& state) {
   std::size_t bytes = 0;
@@ -107,6 +109,8 @@ void memory_of_1000_combinations(benchmark::State& state) {
   }
   state.counters["bytes"] = static_cast<double>(bytes);
 }
-BENCHMARK(memory_of_1000_combinations)->Name("memory_of_1000_combinations/prometheus_cpp")->Iterations(1);
+BENCHMARK(memory_of_1000_combinations)
+    ->Name("memory_of_1000_combinations/prometheus_cpp")
+    ->Iterations(1);
 
 }  // namespace

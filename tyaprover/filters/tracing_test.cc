@@ -334,8 +334,8 @@ TEST_F(TracingFilter, AnUnsampledRequestHasIdsAndNoSpanT23) {
   EXPECT_TRUE(recorder.take().empty());
 }
 
-TEST_F(TracingFilter, QuietPathsHaveNoSpan) {
-  exchange.quiet = true;
+TEST_F(TracingFilter, WhatIsUntracedHasNoSpan) {
+  exchange.untraced = true;
   request_field("traceparent", kParent);
   begin();
   end();

@@ -235,6 +235,7 @@ std::string_view write_request_head(Exchange& e, const RequestHeadOptions& optio
       case KnownField::expect:
         continue;  // written below
       case KnownField::traceparent:
+      case KnownField::tracestate:
         if (options.trace_fields != nullptr) continue;
         break;
       case KnownField::other:

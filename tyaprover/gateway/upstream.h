@@ -27,10 +27,10 @@ namespace tyaprover::gateway {
 // One address to connect to. A host name with several addresses gives several (R6.7).
 struct UpstreamTarget {
   http::Endpoint endpoint;
-  std::string address;    // "127.0.0.1:8080", "unix:/run/app.sock": for logs
-  std::string authority;  // Host when upstream.host is `target`
-  std::string url;        // as configured
-  std::string host = {};  // of the address, or the path of the unix socket
+  std::string address;     // "127.0.0.1:8080", "unix:/run/app.sock": for logs
+  std::string authority;   // Host when upstream.host is `target`
+  std::string url;         // as configured
+  std::string host = {};   // of the address, or the path of the unix socket
   std::uint16_t port = 0;  // 0: a unix socket
 };
 using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
