@@ -1,4 +1,6 @@
-"""Runs a checker over many files in parallel and remembers, by content, which ones it found clean."""
+"""Runs a checker over many files in parallel and remembers, by content, which ones it found clean.
+
+The memory is outside of the checkout, as ccache's is, so that a second clone does not begin from nothing."""
 import concurrent.futures
 import hashlib
 import json
@@ -68,7 +70,8 @@ def run(tree, lint, names, version, command_for, advice):
     """Runs command_for(name) → (arguments, stdin) for each name that is not known to be clean; exits 1 on a finding.
 
     `version` is whatever else decides the outcome: the tool's version, its configuration."""
-    cache = os.path.join(tree, 'build/lint', lint)
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    cache = os.path.join(home, 'tyaprover/lint', lint)
     os.makedirs(cache, exist_ok=True)
     month_ago = time.time() - 30 * 24 * 3600
     for entry in os.scandir(cache):
@@ -79,7 +82,7 @@ def run(tree, lint, names, version, command_for, advice):
     work = []
     for name in names:
         arguments, stdin = command_for(name)
-        key = '\n'.join([version, shlex.join(arguments), contents.hash(name)])
+        key = '\n'.join([version, shlex.join(arguments).replace(tree, '.'), contents.hash(name)])
         stamp = os.path.join(cache, hashlib.sha256(key.encode()).hexdigest())
         if os.path.exists(stamp):
             os.utime(stamp)
