@@ -42,9 +42,9 @@ extern constinit thread_local RandomGenerator random_generator;
 
 }  // namespace detail
 
-// Differs between a process and its child, from the moment fork() returns there: who owns threads or
-// queues compares it to notice that they stayed behind. Relaxed: only the forking thread survives in
-// the child, and it wrote this.
+// Differs between a process and its child, from the moment fork() returns there: who owns threads
+// or queues compares it to notice that they stayed behind. Relaxed: only the forking thread
+// survives in the child, and it wrote this.
 [[nodiscard]] inline std::uint32_t fork_generation() noexcept {
   return detail::fork_generation.load(std::memory_order_relaxed);
 }
