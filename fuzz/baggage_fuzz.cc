@@ -15,7 +15,9 @@ void check(std::string_view text) {
   const std::string written = baggage.format();
   require(baggage.members().size() <= Baggage::kMaxMembers, "there are at most 64 members");
   require(written.size() <= Baggage::kMaxBytes, "it fits into 8192 bytes");
-  for (const char c : written) require(c >= ' ' && c < 0x7f, "it can be sent as a field");
+  for (const char c : written) {
+    require((c >= ' ' && c < 0x7f) || c == '\t', "it can be sent as a field");
+  }
   const Baggage again = Baggage::parse(written);
   require(again.members() == baggage.members(), "what is written is read again");
   require(again.format() == written, "writing is stable");

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tyaprover/trace/copy_bytes.h"
@@ -27,8 +29,11 @@ class Arena {
 
   // `size` bytes, aligned to 8.
   char* allocate(std::size_t size) {
-    used_ = (used_ + 7) & ~std::size_t{7};
-    return take(size);
+    const std::size_t gap = -reinterpret_cast<std::uintptr_t>(at_) & 7;
+    // A new chunk is aligned as it is.
+    char* const padded = take(size + gap);
+    return reinterpret_cast<char*>((reinterpret_cast<std::uintptr_t>(padded) + 7) &
+                                   ~std::uintptr_t{7});
   }
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
@@ -45,9 +50,8 @@ class Arena {
   }
 
   void reset() noexcept {
-    begin_ = inline_;
-    used_ = 0;
-    size_ = kInline;
+    at_ = inline_;
+    end_ = inline_ + kInline;
     if (chunks_.empty()) return;
     if (chunk_is_large_) {
       chunks_.clear();
@@ -62,28 +66,24 @@ class Arena {
   static constexpr std::size_t kChunk = 4096;
 
   char* take(std::size_t size) {
-    if (size > size_ - std::min(used_, size_)) [[unlikely]]
+    if (size > static_cast<std::size_t>(end_ - at_)) [[unlikely]]
       grow(size);
-    char* const at = begin_ + used_;
-    used_ += size;
-    return at;
+    return std::exchange(at_, at_ + size);
   }
-  void grow(std::size_t size) {
+  [[gnu::noinline]] void grow(std::size_t size) {
+    const std::size_t chunk = std::max(size, kChunk);
     if (size <= kChunk && next_ < chunks_.size()) {
-      begin_ = chunks_[next_++].get();
-      size_ = kChunk;
+      at_ = chunks_[next_++].get();
     } else {
-      size_ = std::max(size, kChunk);
       chunk_is_large_ |= size > kChunk;
-      begin_ = chunks_.emplace_back(std::make_unique_for_overwrite<char[]>(size_)).get();
+      at_ = chunks_.emplace_back(std::make_unique_for_overwrite<char[]>(chunk)).get();
       next_ = chunks_.size();
     }
-    used_ = 0;
+    end_ = at_ + chunk;
   }
 
-  char* begin_ = inline_;
-  std::size_t used_ = 0;
-  std::size_t size_ = kInline;
+  char* at_ = inline_;
+  char* end_ = inline_ + kInline;
   std::vector<std::unique_ptr<char[]>> chunks_;
   std::size_t next_ = 0;         // the first chunk that is not in use
   bool chunk_is_large_ = false;  // whether any chunk is larger than kChunk

@@ -118,11 +118,13 @@ class AttributeMeta {
       : bits_((value_size < kMaxValueSize ? value_size : kMaxValueSize) |
               static_cast<std::uint64_t>(type) << kTypeShift |
               (value_forever ? kValueForever : 0)) {}
-  constexpr void set_key(Text key) noexcept {
-    bits_ = (bits_ & ~(std::uint64_t{0xffff} << kKeySizeShift | kKeyForever)) |
-            key.view().size() << kKeySizeShift | (key.lives_for_ever() ? kKeyForever : 0);
+  // REQUIRES: there is no key yet.
+  constexpr void add_key(Text key) noexcept {
+    bits_ |= key.view().size() << kKeySizeShift | (key.lives_for_ever() ? kKeyForever : 0);
   }
-  constexpr void clear_key() noexcept { set_key(Text()); }
+  constexpr void remove_key() noexcept {
+    bits_ &= ~(std::uint64_t{0xffff} << kKeySizeShift | kKeyForever);
+  }
 
   [[nodiscard]] constexpr AttributeType type() const noexcept {
     return static_cast<AttributeType>(bits_ >> kTypeShift & 0xff);
@@ -244,7 +246,7 @@ class AttributeData {
   // Keeps the pointers it is given. REQUIRES: key.view().size() <= kMaxKeySize.
   AttributeData(Text key, AttributeValue value) noexcept
       : key_(key.view().data()), payload_(value.payload_), meta_(value.meta_) {
-    meta_.set_key(key);
+    meta_.add_key(key);
   }
 
   [[nodiscard]] std::string_view key() const noexcept { return {key_, meta_.key_size()}; }
@@ -254,7 +256,7 @@ class AttributeData {
   [[nodiscard]] AttributeType type() const noexcept { return meta_.type(); }
   [[nodiscard]] AttributeValue value() const noexcept {
     detail::AttributeMeta meta = meta_;
-    meta.clear_key();
+    meta.remove_key();
     return {payload_, meta};
   }
 

@@ -30,11 +30,11 @@ struct HttpPost {
 };
 
 struct HttpReply {
-  int status = 0;            // 0 = there is no answer, see error
-  std::string retry_after;   // the field's value, or empty
-  std::string content_type;  // the field's value, or empty
-  std::string body;          // at most HttpTransport::kMaxReplyBody bytes
-  std::string error;         // why there is no answer
+  int status = 0;                 // 0 = there is no answer, see error
+  std::string retry_after = {};   // the field's value, or empty
+  std::string content_type = {};  // the field's value, or empty
+  std::string body = {};          // at most HttpTransport::kMaxReplyBody bytes
+  std::string error = {};         // why there is no answer
 };
 
 // REQUIRES of an implementation: keep connections alive, do not follow redirects, do not retry,

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "tyaprover/base/clock.h"
@@ -19,6 +20,33 @@ namespace tyaprover::trace::detail {
 
 class ProviderCore;
 
+// A Bloom filter of 256 bits with one bit a key: what it has not seen is new.
+class KeyFilter {
+ public:
+  // Whether a key may have been seen before; from now on it has. REQUIRES: the key is not empty.
+  bool add(std::string_view key) noexcept {
+    const unsigned hash = hash_of(key);
+    std::uint64_t& word = words_[hash >> 6];
+    const std::uint64_t bit = std::uint64_t{1} << (hash & 63);
+    const bool seen = (word & bit) != 0;
+    word |= bit;
+    return seen;
+  }
+
+ private:
+  // 8 bits out of the size and three letters: the keys of the HTTP conventions have few collisions.
+  static unsigned hash_of(std::string_view key) noexcept {
+    const auto letter = [&](std::size_t at) -> unsigned {
+      return static_cast<unsigned char>(key[at]);
+    };
+    const std::size_t size = key.size();
+    const unsigned mixed = letter(size - 1) + letter(size / 2) * 31 + letter(size / 4) * 131;
+    return (mixed + static_cast<unsigned>(size) * 89) & 0xff;
+  }
+
+  std::uint64_t words_[4] = {};
+};
+
 struct Recording {
   static constexpr std::size_t kInlineAttributes = 16;
 
@@ -26,8 +54,8 @@ struct Recording {
   ProviderCore* provider = nullptr;
   TimePoint start;
   bool is_local_root = false;
-  bool for_tail = false;         // kept only if the trace is: see SharedTrace
-  std::uint64_t key_filter = 0;  // a bit per key seen: a key whose bit is clear is new
+  bool for_tail = false;  // kept only if the trace is: see SharedTrace
+  KeyFilter keys;         // of the attributes
   std::uint32_t attribute_count = 0;
   std::uint32_t plain_attributes = 0;  // as long as there are fewer, a new one needs no checks
   AttributeData inline_attributes[kInlineAttributes];

@@ -32,13 +32,6 @@ struct PoolCleaner {
   ~PoolCleaner() { RecordingPool::free_all(); }
 };
 
-// One of 64 bits; keys that end alike and are equally long share it.
-std::uint64_t key_bit(std::string_view key) noexcept {
-  const auto last = static_cast<unsigned char>(key.back());
-  const auto middle = static_cast<unsigned char>(key[key.size() / 2]);
-  return std::uint64_t{1} << ((key.size() * 7 + last * 3u + middle) & 63);
-}
-
 std::int64_t unix_nanos(WallTime time) noexcept {
   return std::chrono::duration_cast<Nanos>(time.time_since_epoch()).count();
 }
@@ -77,7 +70,7 @@ void Recording::release(Recording* recording) noexcept {
 void Recording::reset() noexcept {
   data = {};
   for_tail = false;
-  key_filter = 0;
+  keys = {};
   attribute_count = 0;
   attributes.clear();
   events.clear();
@@ -175,9 +168,8 @@ void Recording::set_attribute(Text key, AttributeValue value) {
   if (!has_plain_size || attribute_count >= plain_attributes) [[unlikely]] {
     return set_attribute_checked(key, value);
   }
-  const std::uint64_t bit = key_bit(name);
-  if ((key_filter & bit) != 0) return set_attribute_checked(key, value);
-  key_filter |= bit;
+  if (keys.add(name)) [[unlikely]]
+    return set_attribute_checked(key, value);
   keep_at(inline_attributes[attribute_count++], key, value);
 }
 
@@ -197,7 +189,7 @@ void Recording::set_attribute(Text key, AttributeValue value) {
     ++data.dropped_attributes;
     return;
   }
-  key_filter |= key_bit(name);
+  keys.add(name);
   if (attribute_count == kInlineAttributes) {
     attributes.assign(std::begin(inline_attributes), std::end(inline_attributes));
   }
