@@ -573,9 +573,11 @@ TEST(RealPrometheus, ScrapesAllFormatsUnderLoad) {
     EXPECT_NEAR(s, ms / 1000, 0.05);
   }
   // The trace of a slow request, as both formats that carry exemplars brought it.
-  for (const auto& [prometheus, series] : std::vector<std::pair<const Prometheus*, std::string>>{
+  for (const auto& asked : std::vector<std::pair<const Prometheus*, std::string>>{
            {&native, "http_request_duration_seconds"},
            {&classic, "http_request_duration_seconds_bucket"}}) {
+    const Prometheus* const prometheus = asked.first;
+    const std::string& series = asked.second;
     SCOPED_TRACE(series);
     Json exemplars;
     EXPECT_TRUE(wait_until([&] {

@@ -15,7 +15,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 const std::string kTrace = "0af7651916cd43dd8448eb211c80319c";

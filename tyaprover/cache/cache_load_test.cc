@@ -293,7 +293,7 @@ TEST(CacheThreads, StayConsistent) {
               cache.invalidate_tag("t" + std::to_string(random() % 4));
               break;
             case 2:
-              (void)cache.get_or_load(key, [&] { return key; });
+              (void)cache.get_or_load(key, [&] { return std::string(key); });
               break;
             case 3:
               if (i % 50 == 0) cache.invalidate_prefix("key1");

@@ -37,13 +37,15 @@ class HeaderFields {
  public:
   HeaderFields() = default;
   // Implicit on purpose: every rule takes HeaderFields, callers have arrays and vectors.
+  // NOLINTBEGIN(google-explicit-constructor)
   template <std::ranges::contiguous_range R>
   requires(!std::is_same_v<std::remove_cvref_t<R>, HeaderFields> &&
            HeaderFieldLike<std::ranges::range_value_t<R>>) HeaderFields(const R& fields)
-  noexcept  // NOLINT(google-explicit-constructor)
+  noexcept
       : HeaderFields(
             std::to_address(std::ranges::begin(fields)),
             static_cast<std::size_t>(std::ranges::end(fields) - std::ranges::begin(fields))) {}
+  // NOLINTEND(google-explicit-constructor)
   // For a call with literal fields; they live until the end of the full expression.
   HeaderFields(std::initializer_list<HeaderField> fields) noexcept
       : HeaderFields(fields.begin(), fields.size()) {}

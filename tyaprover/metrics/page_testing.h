@@ -23,7 +23,10 @@ constexpr std::string_view kProtobuf =
 
 // Without the families about the metrics themselves, so that a page can be compared as a whole.
 inline std::string page_text(Registry& registry, std::string_view accept = {}) {
-  return registry.expose({.accept = accept, .self_metrics = false}).text();
+  PageOptions options;
+  options.accept = accept;
+  options.self_metrics = false;
+  return registry.expose(options).text();
 }
 
 inline std::vector<std::string> lines_of(std::string_view text) {
@@ -84,7 +87,8 @@ struct Message {
   explicit Message(std::string_view in) {
     while (!in.empty()) {
       const std::uint64_t tag = take_varint(in);
-      Field field{.number = static_cast<unsigned>(tag >> 3U)};
+      Field field{};
+      field.number = static_cast<unsigned>(tag >> 3U);
       switch (tag & 7U) {
         case 0:
           field.integer = take_varint(in);

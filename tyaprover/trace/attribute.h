@@ -58,6 +58,7 @@ class Text {
   // parts are still on their way to the cache.
   std::uint64_t size_and_mark_ = 1;
 };
+// NOLINTEND(google-explicit-constructor)
 
 enum class AttributeType : std::uint8_t {
   string,

@@ -64,13 +64,13 @@ class [[nodiscard]] Scope {
 };
 
 namespace detail {
-inline constinit const Context no_context;
+inline constinit const Context kNoContext;
 }
 
 // This thread's current context; an empty one outside every scope. A thread-local read.
 [[nodiscard]] inline const Context& current_context() noexcept {
   const Scope* const scope = Scope::current();
-  return scope == nullptr ? detail::no_context : scope->context();
+  return scope == nullptr ? detail::kNoContext : scope->context();
 }
 // The span of the innermost scope, to add events and attributes to; nullptr outside every scope and
 // in a scope of a context. A thread-local read.

@@ -139,7 +139,7 @@ Extracted Extractor::finish() const {
 }
 
 std::optional<SpanContext> Extractor::trace_context() const {
-  const auto context = TraceContext::parse(traceparent_.get());
+  auto context = TraceContext::parse(traceparent_.get());
   if (!context || tracestate_count_ == 0 || tracestate_count_ > TraceState::kMaxMembers) {
     return context;
   }

@@ -29,7 +29,7 @@ struct TraceId {
   [[nodiscard]] constexpr std::uint64_t random_bits() const noexcept {
     return low & 0x00ff'ffff'ffff'ffff;
   }
-  auto operator<=>(const TraceId&) const = default;
+  auto operator<=>(const TraceId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // 64 bits in network order. All zeros is invalid.
@@ -39,7 +39,7 @@ struct SpanId {
   // 16 hex digits in lower case, no terminator.
   [[nodiscard]] std::array<char, 16> to_hex() const noexcept;
   [[nodiscard]] constexpr bool is_valid() const noexcept { return value != 0; }
-  auto operator<=>(const SpanId&) const = default;
+  auto operator<=>(const SpanId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // New ids, never zero, from this thread's generator (base/ids.h), which is seeded by the kernel and

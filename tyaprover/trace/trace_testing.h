@@ -60,7 +60,7 @@ class ScriptedExporter final : public SpanExporter {
     changed_.notify_all();
     changed_.wait(lock, [this] { return !held_ || cancelled_; });
     if (cancelled_) return {.outcome = ExportOutcome::try_again, .message = "cancelled"};
-    const ExportResult answer = answers_.front();
+    ExportResult answer = answers_.front();
     if (answers_.size() > 1) answers_.pop_front();
     return answer;
   }
@@ -122,7 +122,11 @@ class FakeTransport final : public HttpTransport {
     return reply;
   }
 
-  HttpReply reply = {.status = 200};
+  HttpReply reply = [] {
+    HttpReply ok;
+    ok.status = 200;
+    return ok;
+  }();
   std::vector<Request> requests;
 };
 

@@ -66,7 +66,7 @@ UrlParts read_url(std::string_view url) {
 }  // namespace
 
 Span Tracer::start_span(Text name, const SpanOptions& options) const {
-  const SpanContext& parent = options.root                ? detail::no_context.span_context()
+  const SpanContext& parent = options.root                ? detail::kNoContext.span_context()
                               : options.parent.is_valid() ? options.parent
                                                           : current_context().span_context();
   const bool has_parent = parent.is_valid();
