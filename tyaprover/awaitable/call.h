@@ -3,12 +3,11 @@
 //
 // Thread-safe as the policies are. One call belongs to the executor of the coroutine that awaits
 // it, which must run one handler at a time: an io_context with one thread, or a strand. An
-// operation is a function without arguments that returns an awaitable; it is kept alive until it
-// really ended.
+// operation is a function without arguments that returns an awaitable. It is kept alive until it
+// really ended, which after a timeout may be later than its caller: so it must own what it uses.
 //
-//   auto reply = co_await awaitable::execute(breaker, [&] { return fetch(url); });  //
-//   Result<Reply, CallError> Reply reply = co_await awaitable::execute_or_throw(breaker, [&] {
-//   return fetch(url); });
+//   auto reply = co_await awaitable::execute(breaker, [url] { return fetch(url); });
+//   Reply reply = co_await awaitable::execute_or_throw(breaker, [url] { return fetch(url); });
 //
 // At the deadline the caller is released at once, and the operation gets a terminal cancellation
 // through its slot; what it returns after that is dropped. A caller that is cancelled itself passes

@@ -158,7 +158,7 @@ TEST_F(AwaitableTest, CancelledCallerCancelsTheOperationAndIsNoFailure) {
       [&]() -> asio::awaitable<void> {
         const auto result = co_await execute(breaker, [&] { return hang(); });
         EXPECT_EQ(result.error().kind, Kind::cancelled);
-      }(),
+      },
       asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { done = true; }));
   run_until([&] { return hanging_ == 1; });
   signal.emit(asio::cancellation_type::terminal);
@@ -177,7 +177,7 @@ TEST_F(AwaitableTest, CancelledTrialGivesItsPlaceBack) {
       context_,
       [&]() -> asio::awaitable<void> {
         static_cast<void>(co_await execute(breaker, [&] { return hang(); }));
-      }(),
+      },
       asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { done = true; }));
   run_until([&] { return hanging_ == 1; });
   signal.emit(asio::cancellation_type::terminal);

@@ -9,9 +9,9 @@
 // the average, else the next one on the circle gets it (Mirrokni, Thorup and Zadimoghaddam,
 // "Consistent Hashing with Bounded Loads", 2018).
 //
-//   ConsistentHash ring({{"10.0.0.1:80"}, {"10.0.0.2:80"}});
-//   auto target = ring.pick(hash_key(session), in_flight, [&](std::size_t i) { return healthy(i);
-//   });
+//   const ConsistentHash::Target targets[] = {{"10.0.0.1:80"}, {"10.0.0.2:80"}};
+//   ConsistentHash ring(targets);
+//   auto target = ring.pick(hash_key(session), in_flight, is_healthy);
 #pragma once
 
 #include <cmath>

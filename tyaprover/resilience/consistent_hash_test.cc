@@ -26,7 +26,7 @@ TEST(ConsistentHashTest, KeysAreSpreadEvenly) {
   const ConsistentHash ring(targets(8));
   std::vector<int> counts(8);
   for (int i = 0; i < kKeys; ++i) ++counts[*ring.owner(key(i))];
-  for (const int count : counts) EXPECT_NEAR(count, kKeys / 8, kKeys / 8 * 0.3);
+  for (const int count : counts) EXPECT_NEAR(count, kKeys / 8.0, kKeys / 8.0 * 0.3);
 }
 
 TEST(ConsistentHashTest, LeavingTargetMovesItsOwnKeysOnly) {

@@ -9,8 +9,8 @@
 // An executor is anything that can be called with a std::function<void()> and runs it on another
 // thread, now or later.
 //
-//   auto reply = execute_on(breaker, pool, [url](std::stop_token stop) { return fetch(url, stop);
-//   });
+//   auto fetch_it = [url](std::stop_token stop) { return fetch(url, stop); };
+//   auto reply = execute_on(breaker, pool, fetch_it);
 #pragma once
 
 #include <condition_variable>

@@ -6,8 +6,8 @@
 // same.
 //
 //   Hedge hedge({.quantile = 0.95, .share = 0.05});
-//   auto page = hedge.call_on(pool, Deadline(), [url](std::stop_token stop) { return get(url,
-//   stop); });
+//   auto get_it = [url](std::stop_token stop) { return get(url, stop); };
+//   auto page = hedge.call_on(pool, Deadline(), get_it);
 #pragma once
 
 #include <array>

@@ -6,8 +6,8 @@
 // and named ones by reference, which must outlive it; it is as thread-safe as its parts, and adds
 // no allocation and no indirection.
 //
-//   auto guarded = fallback(cached_price) | retry({.attempts = 3}) | breaker | bulkhead |
-//   timeout(2s); Result<Price, CallError> price = guarded([&] { return ask_price(item); });
+//   auto guarded = fallback(cached) | retry({.attempts = 3}) | breaker | bulkhead | timeout(2s);
+//   Result<Price, CallError> price = guarded([&] { return ask_price(item); });
 //
 // What stands where decides what it sees:
 //
