@@ -13,7 +13,7 @@
 
 int main() {
   using namespace std::chrono_literals;
-  using namespace tyaprover::cache;
+  using namespace tyaprover::cache;  // NOLINT(google-build-using-namespace): a program of its own
 
   // A bounded map that forgets what was used least recently.
   LruCache<std::string, int> visits({.max_size = 2, .ttl = 5min});

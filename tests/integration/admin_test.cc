@@ -1,13 +1,10 @@
 // The admin API of the running program.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/integration/support.h"
 
 namespace tyaprover::test {
 namespace {
-
-using ::testing::HasSubstr;
 
 class Traces : public ::testing::Test {
  protected:

@@ -34,9 +34,9 @@ TEST(DeployPrometheus, RulesDoWhatTheirTestsSay) {
 class DeployGrafana : public ::testing::Test {
  protected:
   CommandResult check(const std::string& page) {
-    return run({"/usr/bin/python3", TYAPROVER_SOURCE_DIR "/tests/deploy/check_queries.py",
-                directory_.write("page", page), kDeploy + "grafana/tyaprover.json",
-                kDeploy + "prometheus/tyaprover.rules.yml"});
+    const std::string script = TYAPROVER_SOURCE_DIR "/tests/deploy/check_queries.py";
+    return run({"/usr/bin/python3", script, directory_.write("page", page),
+                kDeploy + "grafana/tyaprover.json", kDeploy + "prometheus/tyaprover.rules.yml"});
   }
 
   TempDir directory_;

@@ -19,7 +19,7 @@ constinit thread_local RandomGenerator random_generator;
 namespace {
 
 // Runs before main() in every program that asks for a random number or the generation.
-[[maybe_unused]] const int registered = pthread_atfork(
+[[maybe_unused]] const int kRegistered = pthread_atfork(
     nullptr, nullptr, [] { detail::fork_generation.fetch_add(1, std::memory_order_relaxed); });
 
 // SplitMix64: spreads what little the clock and the addresses give, where the kernel gives nothing.

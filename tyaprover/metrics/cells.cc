@@ -28,7 +28,8 @@ CellDirectory* make_directory() noexcept {
 class Space {
  public:
   static Space& instance() noexcept {
-    static Space& space = *new Space;
+    // Without memory for this there is nothing that a caller could do.
+    static Space& space = *new Space;  // NOLINT(bugprone-unhandled-exception-at-new)
     return space;
   }
 
@@ -60,6 +61,7 @@ class Space {
     Cell* page = entry.load(std::memory_order_relaxed);
     if (page == nullptr) {
       // Aligned, so that pages of two threads never share a cache line.
+      // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): ends the program, as everywhere
       page = new (std::align_val_t{kCacheLine}) Cell[kCellsPerPage]{};
       // Release: a reader that finds the page finds it zeroed.
       entry.store(page, std::memory_order_release);

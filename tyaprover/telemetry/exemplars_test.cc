@@ -17,8 +17,8 @@ using ::testing::Not;
 
 class Exemplars : public testing::Test {
  protected:
-  Exemplars() { connect_exemplars(); }
-  ~Exemplars() override { metrics::set_exemplar_hook(nullptr); }
+  void SetUp() override { connect_exemplars(); }
+  void TearDown() override { metrics::set_exemplar_hook(nullptr); }
 
   std::string page() { return registry.expose({.accept = "application/openmetrics-text"}).text(); }
 

@@ -32,8 +32,7 @@ class Arena {
     const std::size_t gap = -reinterpret_cast<std::uintptr_t>(at_) & 7;
     // A new chunk is aligned as it is.
     char* const padded = take(size + gap);
-    return reinterpret_cast<char*>((reinterpret_cast<std::uintptr_t>(padded) + 7) &
-                                   ~std::uintptr_t{7});
+    return padded + (-reinterpret_cast<std::uintptr_t>(padded) & 7);
   }
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
