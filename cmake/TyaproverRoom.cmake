@@ -62,6 +62,9 @@ if(TYAPROVER_TESTS)
 endif()
 if(TYAPROVER_BENCH)
   find_package(benchmark REQUIRED)
+  # Counts calls of operator new, in the programs that ask.
+  add_library(bench_allocations STATIC ${CMAKE_SOURCE_DIR}/bench/allocations.cc)
+  target_link_libraries(bench_allocations PUBLIC benchmark::benchmark PRIVATE tyaprover_flags)
 endif()
 
 # tyaprover_room(NAME LINK libraries…): tyaprover/NAME/*.cc → tyaprover_NAME (alias tyaprover::NAME);
@@ -95,7 +98,7 @@ function(tyaprover_room name)
   endif()
   if(TYAPROVER_BENCH AND benches)
     add_executable(${name}_bench ${benches})
-    target_link_libraries(${name}_bench PRIVATE tyaprover_${name} tyaprover_flags benchmark::benchmark_main)
+    target_link_libraries(${name}_bench PRIVATE tyaprover_${name} tyaprover_flags bench_allocations benchmark::benchmark_main)
   endif()
 endfunction()
 

@@ -222,4 +222,24 @@ std::string format_size(std::uint64_t bytes) {
   return bytes == 0 ? "0B" : format_quantity(bytes, kSizeUnits);
 }
 
+std::optional<Weight> parse_weight(std::string_view text) noexcept {
+  constexpr unsigned kFull = 1000;
+  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
+  if (text.size() > 1 && text[1] != '.') return std::nullopt;
+  unsigned weight = text[0] == '1' ? kFull : 0;
+  unsigned scale = 100;
+  for (const char c : text.substr(std::min<std::size_t>(2, text.size()))) {
+    if (c < '0' || c > '9') return std::nullopt;
+    weight += static_cast<unsigned>(c - '0') * scale;
+    scale /= 10;
+  }
+  if (weight > kFull) return std::nullopt;
+  return static_cast<Weight>(weight);
+}
+
+std::string format_double(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr};
+}
+
 }  // namespace tyaprover

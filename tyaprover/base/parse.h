@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,10 +47,16 @@ enum class ParseError {
 // plain 0. Rounded to the nearest byte, with the same errors.
 [[nodiscard]] Result<std::uint64_t, ParseError> parse_size(std::string_view text) noexcept;
 
+// A weight of a list that negotiates (RFC 9110 §12.4.2) in thousandths, 0 to 1000: "1", "0.5",
+// "0.123", "1.000"; nothing for anything else.
+using Weight = std::uint16_t;
+[[nodiscard]] std::optional<Weight> parse_weight(std::string_view text) noexcept;
+
 // The shortest text without a leading `0.` that its parser reads back as the same value; a whole
 // number before a fraction of the same length. A negative duration (which no parser takes) is
 // written with a `-`.
 [[nodiscard]] std::string format_duration(Nanos duration);
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
+[[nodiscard]] std::string format_double(double value);
 
 }  // namespace tyaprover

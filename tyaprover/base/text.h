@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace tyaprover {
 
@@ -90,6 +91,38 @@ class SplitRange {
 
 [[nodiscard]] constexpr SplitRange split(std::string_view text, char separator) noexcept {
   return {text, separator};
+}
+
+// Calls f(member) for each non-empty, trimmed member of a comma-separated list (RFC 9110 §5.6.1);
+// commas inside quoted strings do not separate. An f that returns bool returns false to stop. The
+// result is false when a quoted string did not end: then all that follows its quote is one member.
+template <class F>
+bool for_each_list_member(std::string_view list, F&& f) {
+  std::size_t begin = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i <= list.size(); ++i) {
+    if (i < list.size()) {
+      const char c = list[i];
+      if (quoted) {
+        if (c == '\\' && i + 1 < list.size()) {
+          ++i;
+        } else if (c == '"') {
+          quoted = false;
+        }
+        continue;
+      }
+      if (c == '"') quoted = true;
+      if (c != ',') continue;
+    }
+    const std::string_view member = trim(list.substr(begin, i - begin));
+    if constexpr (std::is_same_v<std::invoke_result_t<F&, std::string_view>, bool>) {
+      if (!member.empty() && !f(member)) return true;
+    } else {
+      if (!member.empty()) f(member);
+    }
+    begin = i + 1;
+  }
+  return !quoted;
 }
 
 // Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.

@@ -57,5 +57,30 @@ TEST(ClosestMatch, NamesWhatWasProbablyMeant) {
   EXPECT_EQ(closest_match(std::string(100, 'a'), keys), std::nullopt);
 }
 
+TEST(ListMembers, AreTrimmedAndNeverEmpty) {
+  std::vector<std::string> members;
+  for_each_list_member(" a ,, b;c=\"d,e\" ,\t,f", [&](std::string_view member) {
+    members.emplace_back(member);
+    return true;
+  });
+  EXPECT_EQ(members, (std::vector<std::string>{"a", "b;c=\"d,e\"", "f"}));
+}
+
+TEST(ListMembers, StopWhenToldTo) {
+  int calls = 0;
+  for_each_list_member("a,b,c", [&](std::string_view) { return ++calls < 2; });
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(ListMembers, AQuoteThatDoesNotEndIsTold) {
+  std::vector<std::string> members;
+  const auto keep = [&](std::string_view member) { members.emplace_back(member); };
+  EXPECT_TRUE(for_each_list_member("a, \"b,\\\"c\"", keep));
+  EXPECT_THAT(members, ElementsAre("a", "\"b,\\\"c\""));
+  members.clear();
+  EXPECT_FALSE(for_each_list_member("a, \"b, c", keep));
+  EXPECT_THAT(members, ElementsAre("a", "\"b, c"));
+}
+
 }  // namespace
 }  // namespace tyaprover

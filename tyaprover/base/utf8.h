@@ -1,6 +1,6 @@
-// One step of strict UTF-8 decoding (Unicode 15 §3.9, table 3-7).
+// Strict UTF-8: one step of decoding (Unicode 15 §3.9, table 3-7), and repair.
 //
-// Pure function, thread-safe, no allocation.
+// Pure functions, thread-safe; decoding does not allocate.
 //
 //   for (std::size_t at = 0; at < text.size();) {
 //     const Utf8Sequence sequence = decode_utf8(text, at);
@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace tyaprover {
@@ -24,5 +25,10 @@ struct Utf8Sequence {
 
 // REQUIRES: at < text.size().
 [[nodiscard]] Utf8Sequence decode_utf8(std::string_view text, std::size_t at) noexcept;
+
+// The size of `text` with every invalid sequence replaced by U+FFFD (Unicode 15 §3.9, one per
+// maximal subpart), and that text at the end of `out`.
+[[nodiscard]] std::size_t repaired_size(std::string_view text) noexcept;
+void append_repaired(std::string& out, std::string_view text);
 
 }  // namespace tyaprover

@@ -61,5 +61,22 @@ TEST(Utf8, InvalidBytesAreSkippedByMaximalSubparts) {
   EXPECT_EQ(decode_utf8("\xed\xa0\x80", 0).length, 1u);
 }
 
+TEST(Utf8, RepairReplacesEachMaximalSubpart) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"", ""},
+      {"plain text of more than eight bytes", "plain text of more than eight bytes"},
+      {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+      {"a\xff", "a\xef\xbf\xbd"},
+      {"\xe2\x82z", "\xef\xbf\xbdz"},
+      {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+  };
+  for (const auto& [text, repaired] : cases) {
+    std::string out = "before ";
+    append_repaired(out, text);
+    EXPECT_EQ(out, "before " + std::string(repaired));
+    EXPECT_EQ(repaired_size(text), repaired.size());
+  }
+}
+
 }  // namespace
 }  // namespace tyaprover

@@ -113,7 +113,7 @@ void for_each_no_cache_field(HeaderFields fields, F&& f) {
   detail::for_each_directive(fields,
                              [&](std::string_view name, std::string_view value, bool has_value) {
                                if (!has_value || !iequals(trim(name), "no-cache")) return;
-                               for_each_member(value, f);
+                               for_each_list_member(value, f);
                              });
 }
 

@@ -108,40 +108,13 @@ class HeaderFields {
   std::size_t value_offset_ = 0;
 };
 
-// Calls f(member) for each non-empty, trimmed member of a comma-separated list (RFC 9110 §5.6.1);
-// commas inside quoted strings do not separate. False when a quoted string does not end: then what
-// follows its quote is one member.
-template <class F>
-bool for_each_member(std::string_view list, F&& f) {
-  std::size_t begin = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i <= list.size(); ++i) {
-    if (i < list.size()) {
-      const char c = list[i];
-      if (quoted) {
-        if (c == '\\' && i + 1 < list.size()) {
-          ++i;
-        } else if (c == '"') {
-          quoted = false;
-        }
-        continue;
-      }
-      if (c == '"') quoted = true;
-      if (c != ',') continue;
-    }
-    const std::string_view member = trim(list.substr(begin, i - begin));
-    if (!member.empty()) f(member);
-    begin = i + 1;
-  }
-  return !quoted;
-}
-
-// The same over all lines of a field, which are one list.
+// for_each_list_member over all lines of a field, which are one list.
 template <class F>
 bool for_each_member(HeaderFields fields, std::string_view name, F&& f) {
   bool well_formed = true;
-  fields.for_each_line(
-      name, [&](std::string_view line) { well_formed = for_each_member(line, f) && well_formed; });
+  fields.for_each_line(name, [&](std::string_view line) {
+    well_formed = for_each_list_member(line, f) && well_formed;
+  });
   return well_formed;
 }
 

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "tyaprover/base/parse.h"
+
 namespace tyaprover::cache {
 namespace {
 
@@ -28,21 +30,6 @@ struct Choice {
   std::string text;
   int weight = 1000;
 };
-
-// Nothing when the text is no qvalue.
-std::optional<int> parse_weight(std::string_view text) noexcept {
-  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
-  int weight = (text[0] - '0') * 1000;
-  if (text.size() == 1) return weight;
-  if (text[1] != '.') return std::nullopt;
-  int unit = 100;
-  for (const char c : text.substr(2)) {
-    if (c < '0' || c > '9') return std::nullopt;
-    weight += (c - '0') * unit;
-    unit /= 10;
-  }
-  return weight <= 1000 ? std::optional(weight) : std::nullopt;
-}
 
 Choice parse_choice(std::string_view member) {
   Choice choice;

@@ -8,7 +8,7 @@
 
 #include <string>
 
-#include "tyaprover/filters/allocations_bench.h"
+#include "bench/allocations.h"
 #include "tyaprover/filters/compression.h"
 #include "tyaprover/filters/request_id.h"
 #include "tyaprover/filters/route_settings.h"
@@ -57,7 +57,7 @@ void json_line(benchmark::State& state) {
   line.reserve(4096);
   const auto wall = std::chrono::system_clock::now();
   {
-    const AllocationCount count(state);
+    const bench::AllocationCount count(state);
     for (auto _ : state) {
       line.clear();
       append_log_line(line, f.exchange, options, f.worker.now(), wall);
@@ -73,7 +73,7 @@ void push(benchmark::State& state) {
   AccessLogWriter::Ring& ring = f.writer.add_ring(4 << 20);
   const std::string line(499, 'x');
   {
-    const AllocationCount count(state);
+    const bench::AllocationCount count(state);
     for (auto _ : state) benchmark::DoNotOptimize(ring.push(line));
   }
   state.counters["dropped"] = static_cast<double>(ring.dropped());
@@ -85,7 +85,7 @@ void access_log(benchmark::State& state) {
   AccessLog log(f.writer.add_ring(4 << 20), {});
   AccessLog::State s;
   log.on_finish(f.exchange, s);
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) log.on_finish(f.exchange, s);
 }
 BENCHMARK(access_log);
@@ -101,7 +101,7 @@ void request_id(benchmark::State& state) {
     filter.on_response(f.exchange, s);
   };
   once();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) once();
 }
 BENCHMARK(request_id);
@@ -116,7 +116,7 @@ void security_headers(benchmark::State& state) {
     filter.on_response(f.exchange, s);
   };
   once();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) once();
 }
 BENCHMARK(security_headers);
@@ -141,7 +141,7 @@ void all_filters(benchmark::State& state) {
     pipeline.on_finish(exchange);
   };
   once();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) once();
 }
 BENCHMARK(all_filters)->Arg(0)->Arg(1);

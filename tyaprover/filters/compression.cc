@@ -143,7 +143,7 @@ bool asked_with_weakened_etag(const Exchange& exchange) noexcept {
   bool strong = false;
   for (const Field& field : exchange.request.fields) {
     if (field.id != KnownField::if_none_match) continue;
-    http::for_each_list_member(field.value, [&](std::string_view tag) {
+    for_each_list_member(field.value, [&](std::string_view tag) {
       strong = strong || tag == etag;
       weak = weak || (tag.starts_with("W/") && tag.substr(2) == etag);
       return true;

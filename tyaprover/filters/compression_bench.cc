@@ -12,7 +12,7 @@
 #include <random>
 #include <string>
 
-#include "tyaprover/filters/allocations_bench.h"
+#include "bench/allocations.h"
 #include "tyaprover/filters/compressed_body.h"
 #include "tyaprover/http/worker.h"
 
@@ -88,7 +88,7 @@ void encode_reply(benchmark::State& state) {
   };
   once();
   once();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) once();
   state.SetLabel(std::string(to_string(coding)));
 }
@@ -109,7 +109,7 @@ void encode_body(benchmark::State& state) {
   };
   once();
   {
-    const AllocationCount count(state);
+    const bench::AllocationCount count(state);
     for (auto _ : state) once();
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * body.size()));
@@ -118,7 +118,7 @@ BENCHMARK(encode_body);
 
 void negotiate(benchmark::State& state) {
   constexpr Coding kOffer[] = {Coding::zstd, Coding::br, Coding::gzip};
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     AcceptEncoding accept;
     accept.add("gzip, deflate, br;q=0.9, zstd;q=0.8");

@@ -276,6 +276,17 @@ void CompressorRelease::operator()(Compressor* compressor) const noexcept {
   pool->release(compressor);
 }
 
+bool append_encoded(Compressor& encoder, std::string_view text, Flush flush, std::string& out) {
+  char buffer[16 * 1024];
+  for (;;) {
+    const CompressorStep step = encoder.step(text, buffer, flush);
+    if (step.failed) return false;
+    out.append(buffer, step.produced);
+    text.remove_prefix(step.consumed);
+    if (step.complete) return true;
+  }
+}
+
 CompressorPtr CompressorPool::acquire(Coding coding, int level) {
   level = clamp_level(coding, level);
   if (coding == Coding::identity || active_ >= kMaxActive) return {};

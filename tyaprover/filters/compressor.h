@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -54,6 +55,10 @@ class Compressor {
   Coding coding_;
   int level_;
 };
+
+// Appends what the encoder makes of `text`, all of it with sync and finish. False when it failed.
+[[nodiscard]] bool append_encoded(Compressor& encoder, std::string_view text, Flush flush,
+                                  std::string& out);
 
 class CompressorPool;
 

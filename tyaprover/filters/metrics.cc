@@ -14,29 +14,7 @@ constexpr std::size_t kFirstSize = 64;
 constexpr std::size_t kMaxKnown = 4096;
 
 std::string_view method_label(http::Method method) noexcept {
-  switch (method) {
-    case http::Method::get:
-      return "GET";
-    case http::Method::head:
-      return "HEAD";
-    case http::Method::post:
-      return "POST";
-    case http::Method::put:
-      return "PUT";
-    case http::Method::delete_:
-      return "DELETE";
-    case http::Method::options:
-      return "OPTIONS";
-    case http::Method::trace:
-      return "TRACE";
-    case http::Method::patch:
-      return "PATCH";
-    case http::Method::connect:
-      return "CONNECT";
-    case http::Method::other:
-      break;
-  }
-  return "other";
+  return method == http::Method::other ? "other" : to_string(method);
 }
 
 // Where to look first; the table's size is a power of two and taken by the caller.

@@ -5,7 +5,7 @@
 // The goal is 150 ns per request, and no allocation.
 #include <benchmark/benchmark.h>
 
-#include "tyaprover/filters/allocations_bench.h"
+#include "bench/allocations.h"
 #include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/route_settings.h"
 #include "tyaprover/http/worker.h"
@@ -40,7 +40,7 @@ void measure_request(benchmark::State& state) {
   };
   std::uint64_t round = 0;
   for (; round < 10'000; ++round) finish(round);  // every bucket is there from now on
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) finish(++round);
 }
 BENCHMARK(measure_request)

@@ -84,22 +84,8 @@ std::optional<Coding> parse_coding(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-std::optional<Weight> parse_weight(std::string_view text) noexcept {
-  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
-  if (text.size() > 1 && text[1] != '.') return std::nullopt;
-  unsigned weight = text[0] == '1' ? kFullWeight : 0;
-  unsigned scale = 100;
-  for (const char c : text.substr(std::min<std::size_t>(2, text.size()))) {
-    if (c < '0' || c > '9') return std::nullopt;
-    weight += static_cast<unsigned>(c - '0') * scale;
-    scale /= 10;
-  }
-  if (weight > kFullWeight) return std::nullopt;
-  return static_cast<Weight>(weight);
-}
-
 void AcceptEncoding::add(std::string_view value) noexcept {
-  http::for_each_list_member(value, [this](std::string_view member) {
+  for_each_list_member(value, [this](std::string_view member) {
     const auto item = parse_item(member);
     if (!item) return true;
     std::optional<Weight>* slot = nullptr;
@@ -136,7 +122,7 @@ bool prefers_html(const Fields& request) noexcept {
   BestRange json;
   for (const http::Field& field : request) {
     if (field.id != KnownField::accept) continue;
-    http::for_each_list_member(field.value, [&](std::string_view member) {
+    for_each_list_member(field.value, [&](std::string_view member) {
       const auto item = parse_item(member);
       if (!item) return true;
       const std::string_view range = item->name;

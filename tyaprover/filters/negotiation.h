@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 
+#include "tyaprover/base/parse.h"
 #include "tyaprover/http/field.h"
 
 namespace tyaprover::filters {
@@ -26,11 +27,6 @@ inline constexpr std::size_t kCodings = 4;
 [[nodiscard]] std::string_view to_string(Coding coding) noexcept;
 // Case-insensitive; "x-gzip" is gzip (RFC 9110 §8.4.1.3).
 [[nodiscard]] std::optional<Coding> parse_coding(std::string_view name) noexcept;
-
-// A weight in thousandths: 0 (never) to 1000.
-using Weight = std::uint16_t;
-// "1", "0.5", "0.123", "1.000"; nothing for anything else.
-[[nodiscard]] std::optional<Weight> parse_weight(std::string_view text) noexcept;
 
 // The weights of an Accept-Encoding, gathered over all its field lines.
 class AcceptEncoding {

@@ -82,19 +82,6 @@ TEST(AcceptEncodingTest, TheOfferDecidesAtEqualWeights) {
   EXPECT_EQ(accept.choose({}), Coding::identity);
 }
 
-TEST(ParseWeightTest, ReadsThousandths) {
-  const std::pair<std::string_view, int> cases[] = {
-      {"0", 0},     {"1", 1000},    {"0.", 0},     {"1.", 1000},    {"0.5", 500},   {"0.05", 50},
-      {"0.005", 5}, {"0.123", 123}, {"1.0", 1000}, {"1.000", 1000}, {"0.999", 999}, {"", -1},
-      {".5", -1},   {"2", -1},      {"1.1", -1},   {"1.001", -1},   {"0.1234", -1}, {"1.0000", -1},
-      {"00", -1},   {"0,5", -1},    {"+1", -1},    {" 1", -1},      {"0x1", -1},
-  };
-  for (const auto& [text, expected] : cases) {
-    const auto weight = parse_weight(text);
-    EXPECT_EQ(weight ? int{*weight} : -1, expected) << '"' << text << '"';
-  }
-}
-
 bool html_for(std::string_view accept) {
   http::Fields fields;
   fields.add(http::KnownField::accept, accept);

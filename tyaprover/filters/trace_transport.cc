@@ -283,14 +283,7 @@ bool gzip_text(std::string_view in, std::string& out) {
   const CompressorPtr encoder = pool.acquire(Coding::gzip, kLevel);
   if (encoder == nullptr) return false;
   out.clear();
-  char buffer[16 * 1024];
-  for (;;) {
-    const CompressorStep step = encoder->step(in, buffer, Flush::finish);
-    if (step.failed) return false;
-    out.append(buffer, step.produced);
-    in.remove_prefix(step.consumed);
-    if (step.complete) return true;
-  }
+  return append_encoded(*encoder, in, Flush::finish, out);
 }
 
 }  // namespace tyaprover::filters

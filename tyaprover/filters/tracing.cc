@@ -3,6 +3,7 @@
 #include "tyaprover/filters/tracing.h"
 
 #include <array>
+#include <charconv>
 #include <cstring>
 
 #include "tyaprover/filters/route_settings.h"
@@ -20,29 +21,7 @@ using trace::Text;
 
 // One of the registered methods; empty for any other, which a client may make up at will.
 Text method_text(http::Method method) noexcept {
-  switch (method) {
-    case http::Method::get:
-      return "GET";
-    case http::Method::head:
-      return "HEAD";
-    case http::Method::post:
-      return "POST";
-    case http::Method::put:
-      return "PUT";
-    case http::Method::delete_:
-      return "DELETE";
-    case http::Method::options:
-      return "OPTIONS";
-    case http::Method::trace:
-      return "TRACE";
-    case http::Method::patch:
-      return "PATCH";
-    case http::Method::connect:
-      return "CONNECT";
-    case http::Method::other:
-      break;
-  }
-  return {};
+  return {to_string(method), true};
 }
 
 // `GET /api/v1/apps`, never the raw path.
@@ -78,25 +57,25 @@ void set_if_there(Span& span, Text key, std::string_view value) {
   if (!value.empty()) span.set_attribute(key, value);
 }
 
+void set_method(Span& span, const http::RequestHead& request) {
+  const Text method = method_text(request.method_id);
+  span.set_attribute("http.request.method", method.empty() ? Text("_OTHER") : method);
+  if (method.empty()) set_if_there(span, "http.request.method_original", request.method);
+}
+
 void set_status_code(Span& span, int status, Semconv semconv) {
   if (wants_stable(semconv)) span.set_attribute("http.response.status_code", status);
   if (wants_seed(semconv)) span.set_attribute("http.status_code", status);
 }
 
 // What the request said, for its end.
-void describe_request(Span& span, const Exchange& e, const HttpTracingOptions& options) {
+void describe_request(Span& span, Exchange& e, const HttpTracingOptions& options) {
   const http::RequestHead& request = e.request;
-  const Text method = method_text(request.method_id);
   const std::string_view query = !request.has_query ? std::string_view()
                                  : options.query    ? request.query
                                                     : "***";
   if (wants_stable(options.semconv)) {
-    if (method.empty()) {
-      span.set_attribute("http.request.method", "_OTHER");
-      set_if_there(span, "http.request.method_original", request.method);
-    } else {
-      span.set_attribute("http.request.method", method);
-    }
+    set_method(span, request);
     set_if_there(span, "url.path", request.path);
     span.set_attribute("url.scheme", e.scheme);
     set_if_there(span, "url.query", query);
@@ -116,8 +95,8 @@ void describe_request(Span& span, const Exchange& e, const HttpTracingOptions& o
     const std::string_view target =
         request.has_query ? std::string_view(request.origin_form) : request.path;
     span.set_attribute("http.target", options.query ? target : request.path);
-    std::string url(e.scheme);
-    url.append("://").append(request.authority).append(options.query ? target : request.path);
+    const std::string_view url =
+        e.arena.concat({e.scheme, "://", request.authority, options.query ? target : request.path});
     span.set_attribute("http.url", url);
   }
 }
@@ -194,19 +173,14 @@ void Tracing::on_finish(Exchange& e, State&) noexcept {
   }
 }
 
-Span start_upstream_span(const HttpTracing& tracing, const Exchange& e, const UpstreamTry& to) {
+Span start_upstream_span(const HttpTracing& tracing, Exchange& e, const UpstreamTry& to) {
   const Text method = method_text(e.request.method_id);
   trace::SpanOptions span_options{.parent = e.span.context(), .kind = SpanKind::client};
   Span span = tracing.tracer().start_span(method.empty() ? Text("HTTP") : method, span_options);
   if (!span.is_recording()) return span;
   const HttpTracingOptions& options = tracing.options();
   if (wants_stable(options.semconv)) {
-    if (method.empty()) {
-      span.set_attribute("http.request.method", "_OTHER");
-      set_if_there(span, "http.request.method_original", e.request.method);
-    } else {
-      span.set_attribute("http.request.method", method);
-    }
+    set_method(span, e.request);
     span.set_attribute("server.address", to.host);
     if (to.port != 0) span.set_attribute("server.port", int{to.port});
     if (to.resend > 0) {
@@ -214,10 +188,13 @@ Span start_upstream_span(const HttpTracing& tracing, const Exchange& e, const Up
     }
   }
   // The target's address has no credentials: the configuration refuses them.
-  std::string url = "http://";
-  url.append(to.port == 0 ? std::string_view("localhost") : to.host);
-  if (to.port != 0) url.append(":").append(std::to_string(to.port));
-  url.append(options.query ? std::string_view(e.request.origin_form) : e.request.path);
+  char port[8] = {':'};
+  char* const port_end =
+      to.port == 0 ? port : std::to_chars(port + 1, port + sizeof(port), to.port).ptr;
+  const std::string_view url =
+      e.arena.concat({"http://", to.port == 0 ? std::string_view("localhost") : to.host,
+                      std::string_view(port, static_cast<std::size_t>(port_end - port)),
+                      options.query ? std::string_view(e.request.origin_form) : e.request.path});
   if (wants_stable(options.semconv)) span.set_attribute("url.full", url);
   if (wants_seed(options.semconv)) {
     span.set_attribute("http.method", e.request.method);

@@ -75,7 +75,7 @@ struct UpstreamTry {
   unsigned resend = 0;     // how many tries came before
 };
 // A client span, child of the exchange's span; one that keeps nothing if that one does not.
-[[nodiscard]] trace::Span start_upstream_span(const HttpTracing& tracing, const Exchange& exchange,
+[[nodiscard]] trace::Span start_upstream_span(const HttpTracing& tracing, Exchange& exchange,
                                               const UpstreamTry& to);
 // What became of it: a status, or a reason without one. Does not end the span.
 void describe_upstream_answer(const HttpTracing& tracing, trace::Span& span, int status,

@@ -676,11 +676,6 @@ Result<void, ItemError> read_list(const ConfigKey& key, std::span<const std::str
   return {};
 }
 
-std::string shortest(double value) {
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr};
-}
-
 void write(const ConfigKey&, bool value, ValueText& out) {
   out.items.emplace_back(value ? "true" : "false");
   out.literal = true;
@@ -702,7 +697,7 @@ void write(const ConfigKey& key, unsigned value, ValueText& out) {
   write(key, std::uint64_t{value}, out);
 }
 void write(const ConfigKey&, double value, ValueText& out) {
-  out.items.push_back(shortest(value));
+  out.items.push_back(format_double(value));
   out.literal = true;
 }
 void write(const ConfigKey&, Nanos value, ValueText& out) {

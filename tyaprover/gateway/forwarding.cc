@@ -44,7 +44,7 @@ bool connection_lists_fields(const Fields& fields) noexcept {
   for (const Field& field : fields) {
     if (field.id != KnownField::connection) continue;
     bool lists = false;
-    http::for_each_list_member(field.value, [&](std::string_view member) {
+    for_each_list_member(field.value, [&](std::string_view member) {
       lists = !iequals(member, "close") && !iequals(member, "keep-alive") &&
               !iequals(member, "upgrade");
       return !lists;
@@ -176,7 +176,7 @@ unsigned count_own_hops(const Fields& fields) noexcept {
   unsigned hops = 0;
   for (const Field& field : fields) {
     if (field.id != KnownField::via) continue;
-    http::for_each_list_member(field.value, [&](std::string_view member) {
+    for_each_list_member(field.value, [&](std::string_view member) {
       const std::size_t space = member.find(' ');
       if (space != std::string_view::npos && trim(member.substr(space)) == kPseudonym) ++hops;
       return true;

@@ -1,6 +1,5 @@
 #include "tyaprover/gateway/gateway_tracing.h"
 
-#include <charconv>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -39,11 +38,6 @@ std::string_view protocol_name(ExporterProtocol protocol) noexcept {
   return {};
 }
 
-std::string shortest(double value) {
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof(digits), value).ptr};
-}
-
 void log_export_event(const trace::ExportEvent& event) {
   if (event.kind == trace::ExportEvent::Kind::failing) {
     log_event(LogLevel::warn, "traces cannot be delivered; trying on",
@@ -65,7 +59,7 @@ trace::TraceSettings trace_settings(const Config& config, const trace::GetVariab
       return value.empty() ? std::nullopt : std::optional<std::string>(std::move(value));
     };
     if (name == "TRACE_SAMPLE_RATE") {
-      return tracing.sample_rate ? given(shortest(*tracing.sample_rate)) : std::nullopt;
+      return tracing.sample_rate ? given(format_double(*tracing.sample_rate)) : std::nullopt;
     }
     if (name == "TRACE_EXPORTER_ENDPOINT") return given(tracing.exporter_endpoint);
     if (name == "TRACE_EXPORTER_PROTOCOL") {

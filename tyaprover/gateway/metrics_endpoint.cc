@@ -46,24 +46,10 @@ Nanos scrape_timeout(const http::Fields& fields) {
          10 * 9;
 }
 
-// Appends to nothing that was there before; false when the encoder failed.
-bool encode(filters::Compressor& encoder, std::string_view text, bool last, std::string& out) {
-  out.clear();
-  char buffer[16 * 1024];
-  const filters::Flush flush = last ? filters::Flush::finish : filters::Flush::none;
-  for (;;) {
-    const filters::CompressorStep step = encoder.step(text, buffer, flush);
-    if (step.failed) return false;
-    out.append(buffer, step.produced);
-    text.remove_prefix(step.consumed);
-    if (step.complete) return true;
-  }
-}
-
 }  // namespace
 
 // One page on its way from its thread to its connection.
-struct MetricsEndpoint::Scrape {
+struct MetricsEndpoint::Scrape : std::enable_shared_from_this<Scrape> {
   std::string accept;
   std::vector<std::string> names;
   Nanos timeout{};
@@ -72,8 +58,7 @@ struct MetricsEndpoint::Scrape {
 
   enum class Pushed : std::uint8_t { yes, too_late, not_wanted };
   // Waits until there is room.
-  Pushed push(std::string chunk, bool last, SteadyTime deadline,
-              const std::shared_ptr<Scrape>& self) {
+  Pushed push(std::string chunk, bool last, SteadyTime deadline) {
     std::unique_lock lock(mutex);
     const bool in_time =
         room.wait_until(lock, deadline, [this] { return chunks.size() < kAhead || abandoned; });
@@ -81,13 +66,13 @@ struct MetricsEndpoint::Scrape {
     if (!in_time) return Pushed::too_late;
     chunks.push_back(std::move(chunk));
     ended = last;
-    notify(self);
+    notify();
     return Pushed::yes;
   }
-  void fail(const std::shared_ptr<Scrape>& self) {
+  void fail() {
     const std::lock_guard lock(mutex);
     failed = true;
-    notify(self);
+    notify();
   }
   void abandon() {
     const std::lock_guard lock(mutex);
@@ -108,9 +93,9 @@ struct MetricsEndpoint::Scrape {
   bool reader_waits = false;
 
  private:
-  void notify(const std::shared_ptr<Scrape>& self) {
+  void notify() {
     if (!std::exchange(reader_waits, false)) return;
-    worker->post([self] { self->ready.set(); });
+    worker->post([self = shared_from_this()] { self->ready.set(); });
   }
 };
 
@@ -234,7 +219,7 @@ void MetricsEndpoint::answer(http::Exchange& e, const filters::ReplyOptions& rep
     // Ends by itself, or when the scrape is abandoned; the destructor waits for it.
     std::thread([scrape, running = running_, &registry = registry_, naming = config_.naming] {
       ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNicer);
-      produce(scrape, registry, naming);
+      produce(*scrape, registry, naming);
       const std::lock_guard over(running->mutex);
       std::erase(running->scrapes, scrape);
       running->ended.notify_all();
@@ -250,23 +235,22 @@ void MetricsEndpoint::answer(http::Exchange& e, const filters::ReplyOptions& rep
   response.fields.add(KnownField::vary, "Accept, Accept-Encoding");
 }
 
-void MetricsEndpoint::produce(const std::shared_ptr<Scrape>& scrape, metrics::Registry& registry,
-                              metrics::Naming naming) {
-  const SteadyTime deadline = std::chrono::steady_clock::now() + scrape->timeout;
+void MetricsEndpoint::produce(Scrape& scrape, metrics::Registry& registry, metrics::Naming naming) {
+  const SteadyTime deadline = std::chrono::steady_clock::now() + scrape.timeout;
   const auto cut = [&] {
     log_event(LogLevel::warn, "a scrape took longer than its time and was cut");
-    scrape->fail(scrape);
+    scrape.fail();
   };
-  metrics::Page page = registry.expose({.accept = scrape->accept,
-                                        .names = scrape->names,
-                                        .timeout = scrape->timeout,
+  metrics::Page page = registry.expose({.accept = scrape.accept,
+                                        .names = scrape.names,
+                                        .timeout = scrape.timeout,
                                         .naming = naming});
   filters::CompressorPool pool;
   filters::CompressorPtr gzip;
-  if (scrape->gzip) {
+  if (scrape.gzip) {
     constexpr int kFast = 1;
     gzip = pool.acquire(filters::Coding::gzip, kFast);
-    if (gzip == nullptr) return scrape->fail(scrape);
+    if (gzip == nullptr) return scrape.fail();
   }
   std::string chunk(page.next_chunk());
   std::string encoded;
@@ -276,11 +260,13 @@ void MetricsEndpoint::produce(const std::shared_ptr<Scrape>& scrape, metrics::Re
     if (page.out_of_time()) return cut();
     last = next.empty();
     if (gzip != nullptr) {
-      if (!encode(*gzip, chunk, last, encoded)) return scrape->fail(scrape);
+      const filters::Flush flush = last ? filters::Flush::finish : filters::Flush::none;
+      encoded.clear();
+      if (!append_encoded(*gzip, chunk, flush, encoded)) return scrape.fail();
       chunk.swap(encoded);
     }
     if (!chunk.empty() || last) {
-      switch (scrape->push(std::move(chunk), last, deadline, scrape)) {
+      switch (scrape.push(std::move(chunk), last, deadline)) {
         case Scrape::Pushed::yes:
           break;
         case Scrape::Pushed::too_late:

@@ -40,8 +40,7 @@ class MetricsEndpoint {
   class Body;
 
   [[nodiscard]] bool may_see(const http::Exchange& exchange) const noexcept;
-  static void produce(const std::shared_ptr<Scrape>& scrape, metrics::Registry& registry,
-                      metrics::Naming naming);
+  static void produce(Scrape& scrape, metrics::Registry& registry, metrics::Naming naming);
 
   const MetricsConfig config_;
   const Environment environment_;

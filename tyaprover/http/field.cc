@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "tyaprover/base/text.h"
 #include "tyaprover/http/grammar.h"
 
 // Recognising a field name.

@@ -137,33 +137,4 @@ class Fields {
   std::vector<Field> list_;  // keeps its capacity over clear(): no allocation after warm-up
 };
 
-// Calls f(member) for each non-empty, trimmed member of a comma-separated list; commas inside
-// quoted strings do not separate. f returns false to stop.
-template <class F>
-void for_each_list_member(std::string_view list, F&& f) {
-  std::size_t begin = 0;
-  bool quoted = false;
-  for (std::size_t i = 0; i <= list.size(); ++i) {
-    if (i < list.size()) {
-      const char c = list[i];
-      if (quoted) {
-        if (c == '\\' && i + 1 < list.size()) {
-          ++i;
-        } else if (c == '"') {
-          quoted = false;
-        }
-        continue;
-      }
-      if (c == '"') quoted = true;
-      if (c != ',') continue;
-    }
-    std::size_t first = begin;
-    std::size_t last = i;
-    while (first < last && (list[first] == ' ' || list[first] == '\t')) ++first;
-    while (last > first && (list[last - 1] == ' ' || list[last - 1] == '\t')) --last;
-    if (last > first && !f(list.substr(first, last - first))) return;
-    begin = i + 1;
-  }
-}
-
 }  // namespace tyaprover::http

@@ -159,20 +159,5 @@ TEST_F(FieldsTest, ListContainsReadsAllLinesAsOneList) {  // RFC 9110 §5.6.1
   }
 }
 
-TEST_F(FieldsTest, ListMembersAreTrimmedAndNeverEmpty) {
-  std::vector<std::string> members;
-  for_each_list_member(" a ,, b;c=\"d,e\" ,\t,f", [&](std::string_view member) {
-    members.emplace_back(member);
-    return true;
-  });
-  EXPECT_EQ(members, (std::vector<std::string>{"a", "b;c=\"d,e\"", "f"}));
-}
-
-TEST_F(FieldsTest, ListMembersStopWhenToldTo) {
-  int calls = 0;
-  for_each_list_member("a,b,c", [&](std::string_view) { return ++calls < 2; });
-  EXPECT_EQ(calls, 2);
-}
-
 }  // namespace
 }  // namespace tyaprover::http

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tyaprover/base/text.h"
 #include "tyaprover/http/grammar.h"
 
 namespace tyaprover::http::detail {

@@ -182,6 +182,32 @@ Method classify_method(std::string_view method) noexcept {
   return Method::other;
 }
 
+std::string_view to_string(Method method) noexcept {
+  switch (method) {
+    case Method::get:
+      return "GET";
+    case Method::head:
+      return "HEAD";
+    case Method::post:
+      return "POST";
+    case Method::put:
+      return "PUT";
+    case Method::delete_:
+      return "DELETE";
+    case Method::options:
+      return "OPTIONS";
+    case Method::trace:
+      return "TRACE";
+    case Method::patch:
+      return "PATCH";
+    case Method::connect:
+      return "CONNECT";
+    case Method::other:
+      break;
+  }
+  return {};
+}
+
 bool is_idempotent(Method method) noexcept {
   switch (method) {
     case Method::get:

@@ -53,6 +53,8 @@ enum class Method : std::uint8_t {
   other
 };
 [[nodiscard]] Method classify_method(std::string_view method) noexcept;
+// The registered name, static text; empty for other.
+[[nodiscard]] std::string_view to_string(Method method) noexcept;
 // Idempotent methods may be sent again when nothing was answered (RFC 9110 §9.2.2).
 [[nodiscard]] bool is_idempotent(Method method) noexcept;
 

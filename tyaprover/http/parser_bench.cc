@@ -6,31 +6,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
 #include <string>
 #include <string_view>
 
+#include "bench/allocations.h"
 #include "tyaprover/http/parser.h"
-
-namespace {
-
-// Calls of operator new; the benchmarks run on one thread.
-std::size_t allocations = 0;
-
-}  // namespace
-
-// Counts for every benchmark of this program. Not inlined: gcc would take them for mismatched.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace tyaprover::http {
 namespace {
@@ -79,8 +59,8 @@ const std::string kResponse =
     "\r\n";
 
 void report(benchmark::State& state, std::size_t before, std::size_t bytes) {
-  state.counters["allocations"] = benchmark::Counter(static_cast<double>(allocations - before),
-                                                     benchmark::Counter::kAvgIterations);
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(bench::allocations() - before), benchmark::Counter::kAvgIterations);
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes));
 }
 
@@ -88,7 +68,7 @@ void parse_request(benchmark::State& state, const std::string& input) {
   RequestParser parser({});
   RequestHead head;
   if (parser.parse(input, head) != ParseStatus::complete) state.SkipWithError("refused");
-  const std::size_t before = allocations;
+  const std::size_t before = bench::allocations();
   for (auto _ : state) {
     parser.reset();
     benchmark::DoNotOptimize(parser.parse(input, head));
@@ -101,7 +81,7 @@ void parse_response(benchmark::State& state, const std::string& input) {
   ResponseHead head;
   if (parser.parse(input, Method::get, head) != ParseStatus::complete)
     state.SkipWithError("refused");
-  const std::size_t before = allocations;
+  const std::size_t before = bench::allocations();
   for (auto _ : state) {
     parser.reset();
     benchmark::DoNotOptimize(parser.parse(input, Method::get, head));
@@ -116,7 +96,7 @@ void parse_bytes(benchmark::State& state, const std::string& input) {
   for (std::size_t size = 1; size <= input.size(); ++size) {
     benchmark::DoNotOptimize(parser.parse(std::string_view(input).substr(0, size), head));
   }
-  const std::size_t before = allocations;
+  const std::size_t before = bench::allocations();
   for (auto _ : state) {
     parser.reset();
     for (std::size_t size = 1; size <= input.size(); ++size) {
@@ -137,7 +117,7 @@ void decode_chunked(benchmark::State& state) {
   }
   input += "0\r\n\r\n";
   ChunkedDecoder decoder;
-  const std::size_t before = allocations;
+  const std::size_t before = bench::allocations();
   for (auto _ : state) {
     decoder.reset();
     std::string_view rest = input;

@@ -122,12 +122,7 @@ bool has_lookalikes(std::string_view value) noexcept {
 
 std::string repaired(std::string_view text) {
   std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const Utf8Sequence sequence = decode_utf8(text, at);
-    out += sequence.valid ? text.substr(at, sequence.length) : kReplacement;
-    at += sequence.length;
-  }
+  append_repaired(out, text);
   return out;
 }
 

@@ -9,49 +9,15 @@
 #include <malloc.h>
 
 #include <cstdlib>
-#include <new>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bench/allocations.h"
 #include "tyaprover/metrics/registry.h"
-
-namespace {
-
-thread_local std::size_t allocations = 0;
-
-}  // namespace
-
-// Not inlined: gcc would take them for mismatched.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace tyaprover::metrics {
 namespace {
-
-// A hot path fails when it allocates.
-class NoAllocations {
- public:
-  explicit NoAllocations(benchmark::State& state) noexcept : state_(state), before_(allocations) {}
-  ~NoAllocations() {
-    if (allocations != before_) state_.SkipWithError("it allocates");
-  }
-  NoAllocations(const NoAllocations&) = delete;
-  NoAllocations& operator=(const NoAllocations&) = delete;
-
- private:
-  benchmark::State& state_;
-  std::size_t before_;
-};
 
 Registry& registry() {
   static Registry registry;
@@ -67,7 +33,7 @@ void inc(benchmark::State& state, bool own) {
   Counter counter =
       registry().counter("inc_total", "Increments.", {"series"}).with({series_of(state, own)});
   counter.inc();
-  const NoAllocations none(state);
+  const bench::AllocationCount none(state);
   for (auto _ : state) counter.inc();
 }
 BENCHMARK_CAPTURE(inc, tyaprover, false)->ThreadRange(1, 2);
@@ -76,7 +42,7 @@ BENCHMARK_CAPTURE(inc, tyaprover_own_series, true)->Threads(2);
 void lookup_and_inc(benchmark::State& state) {
   auto& family = registry().counter("lookup_total", "Look-ups.", {"method", "route", "status"});
   for (int i = 0; i < 1000; ++i) family.with({"GET", "/apps" + std::to_string(i), "200"}).inc();
-  const NoAllocations none(state);
+  const bench::AllocationCount none(state);
   for (auto _ : state) family.with({"GET", "/apps500", "200"}).inc();
 }
 BENCHMARK(lookup_and_inc)->Name("lookup_and_inc/tyaprover")->ThreadRange(1, 2);
@@ -87,7 +53,7 @@ void observe(benchmark::State& state, bool own) {
           .histogram("observe_seconds", "Times.", {.labels = {"series"}, .durations = true})
           .with({series_of(state, own)});
   histogram.observe(Nanos(1));
-  const NoAllocations none(state);
+  const bench::AllocationCount none(state);
   Nanos duration(1);
   for (auto _ : state) {
     histogram.observe(duration);
@@ -108,7 +74,7 @@ void observe_native(benchmark::State& state) {
     duration = Nanos(duration.count() * 5 % 10'000'000'019);
   };
   for (int i = 0; i < 100'000; ++i) next();  // every octave has its cells
-  const NoAllocations none(state);
+  const bench::AllocationCount none(state);
   for (auto _ : state) next();
 }
 BENCHMARK(observe_native)->Name("observe_native/tyaprover");

@@ -23,29 +23,12 @@ using detail::SeriesRef;
 constexpr std::array kExpositions = {Exposition::text, Exposition::openmetrics,
                                      Exposition::protobuf};
 
-// A weight of RFC 9110 §12.4.2 in thousandths; nothing if it is none.
-std::optional<unsigned> weight(std::string_view text) noexcept {
-  if (text.empty() || (text[0] != '0' && text[0] != '1')) return std::nullopt;
-  unsigned value = text[0] == '1' ? 1000 : 0;
-  text.remove_prefix(1);
-  if (text.empty()) return value;
-  if (text[0] != '.' || text.size() > 4) return std::nullopt;
-  unsigned digit = 100;
-  for (const char c : text.substr(1)) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value += static_cast<unsigned>(c - '0') * digit;
-    digit /= 10;
-  }
-  if (value > 1000) return std::nullopt;
-  return value;
-}
-
 struct MediaRange {
   std::string_view type;
   std::string_view version;
   std::string_view proto;
   std::string_view encoding;
-  std::optional<unsigned> weight = 1000;
+  std::optional<Weight> weight = Weight{1000};
 
   // How closely it names an exposition (RFC 9110 §12.5.1: the most specific range counts); 0: not
   // at all.
@@ -92,7 +75,7 @@ MediaRange parse_range(std::string_view text) noexcept {
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
       value = value.substr(1, value.size() - 2);
     }
-    if (iequals(name, "q")) range.weight = weight(value);
+    if (iequals(name, "q")) range.weight = parse_weight(value);
     if (iequals(name, "version")) range.version = value;
     if (iequals(name, "proto")) range.proto = value;
     if (iequals(name, "encoding")) range.encoding = value;

@@ -7,7 +7,7 @@
 // the same calls with opossum and cockatiel.
 #include <benchmark/benchmark.h>
 
-#include "tyaprover/resilience/allocations_bench.h"
+#include "bench/allocations.h"
 #include "tyaprover/resilience/circuit_breaker.h"
 
 namespace tyaprover::resilience {
@@ -19,7 +19,7 @@ void breaker_admitted(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
   state.counters["bytes"] = static_cast<double>(sizeof(CircuitBreaker));
   const TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     auto permit = breaker.try_acquire(now);
     permit->settle(Outcome::success, now);
@@ -32,7 +32,7 @@ void breaker_admitted_after_a_failure(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
   const TimePoint now = SteadyClock::instance().now();
   breaker.try_acquire(now)->settle(Outcome::failure, now);
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     auto permit = breaker.try_acquire(now);
     permit->settle(Outcome::success, now);
@@ -42,7 +42,7 @@ BENCHMARK(breaker_admitted_after_a_failure);
 
 void breaker_admitted_clock(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     auto permit = breaker.try_acquire();
     permit->success();
@@ -53,7 +53,7 @@ BENCHMARK(breaker_admitted_clock);
 void breaker_execute_clock(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
   int calls = 0;
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(breaker.execute([&] { return ++calls; }));
 }
 BENCHMARK(breaker_execute_clock);
@@ -62,7 +62,7 @@ void breaker_failing(benchmark::State& state) {
   CircuitBreaker breaker(
       {.name = "bench", .failure_threshold = 0, .error_threshold_percentage = std::nullopt});
   const TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     auto permit = breaker.try_acquire(now);
     permit->settle(Outcome::failure, now);
@@ -74,7 +74,7 @@ void breaker_rejected(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
   breaker.open(1h);
   const TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(breaker.try_acquire(now).has_value());
 }
 BENCHMARK(breaker_rejected);
@@ -82,7 +82,7 @@ BENCHMARK(breaker_rejected);
 void breaker_rejected_execute_clock(benchmark::State& state) {
   CircuitBreaker breaker({.name = "bench"});
   breaker.open(1h);
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(breaker.execute([] { return 1; }).has_value());
 }
 BENCHMARK(breaker_rejected_execute_clock);
@@ -94,7 +94,7 @@ void breaker_rejected_half_open(benchmark::State& state) {
   benchmark::DoNotOptimize(breaker.half_open());
   const TimePoint now = SteadyClock::instance().now();
   const auto trial = breaker.try_acquire(now);
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(breaker.try_acquire(now).has_value());
 }
 BENCHMARK(breaker_rejected_half_open);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tyaprover/resilience/allocations_bench.h"
+#include "bench/allocations.h"
 #include "tyaprover/resilience/bulkhead.h"
 #include "tyaprover/resilience/consistent_hash.h"
 #include "tyaprover/resilience/outlier_ejection.h"
@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 void policy_bulkhead(benchmark::State& state) {
   Bulkhead bulkhead({.limit = 10});
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(bulkhead.try_acquire().has_value());
 }
 BENCHMARK(policy_bulkhead);
@@ -28,7 +28,7 @@ BENCHMARK(policy_bulkhead);
 void policy_token_bucket(benchmark::State& state) {
   TokenBucket limiter({.limit = 1'000'000'000, .period = 1s});
   TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(limiter.try_acquire(now += 10ns).has_value());
 }
 BENCHMARK(policy_token_bucket);
@@ -36,7 +36,7 @@ BENCHMARK(policy_token_bucket);
 void policy_sliding_window(benchmark::State& state) {
   SlidingWindow limiter({.limit = 1'000'000'000, .period = 1s});
   TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(limiter.try_acquire(now += 10ns).has_value());
 }
 BENCHMARK(policy_sliding_window);
@@ -44,7 +44,7 @@ BENCHMARK(policy_sliding_window);
 void policy_retry_budget_request(benchmark::State& state) {
   RetryBudget budget;
   TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) budget.on_request(now += 1us);
 }
 BENCHMARK(policy_retry_budget_request);
@@ -52,7 +52,7 @@ BENCHMARK(policy_retry_budget_request);
 void policy_outlier_success(benchmark::State& state) {
   OutlierEjection ejection({}, 4);
   const TimePoint now = SteadyClock::instance().now();
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(ejection.record(1, false, now).has_value());
 }
 BENCHMARK(policy_outlier_success);
@@ -65,7 +65,7 @@ void policy_consistent_hash(benchmark::State& state) {
   const ConsistentHash ring(targets);
   const std::vector<std::uint32_t> load(n, 3);
   const std::string key = "8f14e45fceea167a5a36dedd4bea2543";
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     benchmark::DoNotOptimize(ring.pick(hash_key(key), load, [](std::size_t) { return true; }));
   }

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "tyaprover/base/text.h"
+#include "tyaprover/base/utf8.h"
 #include "tyaprover/trace/hex.h"
-#include "tyaprover/trace/utf8_repair.h"
 
 namespace tyaprover::trace {
 namespace {
@@ -50,7 +50,7 @@ std::string decode(std::string_view text) {
     if (octet) at += 2;
   }
   std::string valid;
-  detail::append_repaired(valid, bytes);
+  append_repaired(valid, bytes);
   return valid;
 }
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "tyaprover/base/utf8.h"
 #include "tyaprover/trace/span_groups.h"
-#include "tyaprover/trace/utf8_repair.h"
 #include "tyaprover/trace/value_text.h"
 
 // TBinaryProtocol: a struct is fields of (type byte, i16 id, value) up to a zero byte, a list is
@@ -69,8 +69,8 @@ class Encoder {
   }
   void string(std::int16_t id, std::string_view text) {
     field(Type::string, id);
-    big_endian(static_cast<std::uint32_t>(detail::repaired_size(text)));
-    detail::append_repaired(out_, text);
+    big_endian(static_cast<std::uint32_t>(repaired_size(text)));
+    append_repaired(out_, text);
   }
 
   void tag(std::string_view key, AttributeValue value) {

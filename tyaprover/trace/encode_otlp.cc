@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "tyaprover/base/json_writer.h"
+#include "tyaprover/base/utf8.h"
 #include "tyaprover/trace/hex.h"
 #include "tyaprover/trace/span_groups.h"
-#include "tyaprover/trace/utf8_repair.h"
 
 // Protobuf wants the length of every nested message in front of it. The messages are described
 // once, as a template over where fields go: Measure notes the length of each message in the order
@@ -35,9 +35,7 @@ class Measure {
   void fixed64_field(std::uint32_t field, std::uint64_t) { size_ += varint_size(field << 3) + 8; }
   void fixed32_field(std::uint32_t field, std::uint32_t) { size_ += varint_size(field << 3) + 4; }
   void bytes_field(std::uint32_t field, std::string_view bytes) { add(field, bytes.size()); }
-  void text_field(std::uint32_t field, std::string_view text) {
-    add(field, detail::repaired_size(text));
-  }
+  void text_field(std::uint32_t field, std::string_view text) { add(field, repaired_size(text)); }
   template <class F>
   void message(std::uint32_t field, F fields) {
     const std::size_t index = sizes_.size();
@@ -84,8 +82,8 @@ class Write {
   }
   void text_field(std::uint32_t field, std::string_view text) {
     put_varint(field << 3 | delimited);
-    put_varint(detail::repaired_size(text));
-    detail::append_repaired(out_, text);
+    put_varint(repaired_size(text));
+    append_repaired(out_, text);
   }
   template <class F>
   void message(std::uint32_t field, F fields) {

@@ -9,58 +9,20 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "bench/allocations.h"
 #include "tyaprover/trace/batch_processor.h"
 #include "tyaprover/trace/encode_jaeger.h"
 #include "tyaprover/trace/encode_otlp.h"
 #include "tyaprover/trace/encode_zipkin.h"
 #include "tyaprover/trace/tracer.h"
 
-namespace {
-
-thread_local std::size_t allocations = 0;
-
-}  // namespace
-
-// Not inlined: gcc would take them for mismatched.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-
 namespace tyaprover::trace {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Reports the calls of operator new per iteration and fails when there are any.
-class AllocationCount {
- public:
-  explicit AllocationCount(benchmark::State& state) noexcept
-      : state_(state), before_(allocations) {}
-  ~AllocationCount() {
-    const std::size_t made = allocations - before_;
-    state_.counters["allocations"] =
-        benchmark::Counter(static_cast<double>(made), benchmark::Counter::kAvgIterations);
-    if (made > 0) state_.SkipWithError("it allocates");
-  }
-  AllocationCount(const AllocationCount&) = delete;
-  AllocationCount& operator=(const AllocationCount&) = delete;
-
- private:
-  benchmark::State& state_;
-  std::size_t before_;
-};
 
 // Takes everything and does nothing, so that the producing side is what is measured.
 class Sink final : public SpanExporter {
@@ -120,7 +82,7 @@ void sampled_span(benchmark::State& state) {
     set_ten_attributes(warm, kPath);
   }
   {
-    const AllocationCount count(state);
+    const bench::AllocationCount count(state);
     for (auto _ : state) {
       Span span = tracer.start_span("GET /api/items/{id}", {.kind = SpanKind::server});
       set_ten_attributes(span, kPath);
@@ -138,7 +100,7 @@ void unsampled_span(benchmark::State& state) {
       {.sampler = parent_based(ratio(0)), .processor = batch(std::make_shared<Sink>())});
   const Tracer tracer = provider.tracer("bench");
   { Span warm = tracer.start_span("warm"); }
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     Span span = tracer.start_span("GET /api/items/{id}", {.kind = SpanKind::server});
     benchmark::DoNotOptimize(span);
@@ -152,7 +114,7 @@ void unsampled_child(benchmark::State& state) {
   const Tracer tracer = provider.tracer("bench");
   const SpanContext parent(make_trace_id(), make_span_id(), {}, true);
   { Span warm = tracer.start_span("warm", {.parent = parent}); }
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     Span span = tracer.start_span("GET /api/items/{id}", {.parent = parent});
     benchmark::DoNotOptimize(span);
@@ -166,7 +128,7 @@ void error_biased_span(benchmark::State& state) {
                                   .processor = batch(std::make_shared<Sink>())});
   const Tracer tracer = provider.tracer("bench");
   for (int i = 0; i < 3; ++i) Span warm = tracer.start_span("warm");
-  const AllocationCount count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     Span span = tracer.start_span("GET /api/items/{id}", {.kind = SpanKind::server});
     set_ten_attributes(span, kPath);

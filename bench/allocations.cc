@@ -1,4 +1,4 @@
-#include "tyaprover/resilience/allocations_bench.h"
+#include "bench/allocations.h"
 
 #include <cstdlib>
 #include <new>
@@ -22,10 +22,10 @@ thread_local std::size_t calls = 0;
   std::free(memory);
 }
 
-namespace tyaprover::resilience {
+namespace tyaprover::bench {
 
 std::size_t allocations() noexcept {
   return calls;
 }
 
-}  // namespace tyaprover::resilience
+}  // namespace tyaprover::bench

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-namespace tyaprover::resilience {
+namespace tyaprover::bench {
 
 [[nodiscard]] std::size_t allocations() noexcept;
 
@@ -29,4 +29,4 @@ class AllocationCount {
   std::size_t before_;
 };
 
-}  // namespace tyaprover::resilience
+}  // namespace tyaprover::bench
