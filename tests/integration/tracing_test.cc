@@ -372,9 +372,9 @@ TEST(TraceSpans, EveryTryHasItsSpanT51) {
   EXPECT_EQ(failed["status"]["code"], kError);
   const auto repeat_of = [&] {
     for (const Json& span : collector.spans()) {
-      if (span["parentSpanId"] == failed["parentSpanId"] && span["spanId"] != failed["spanId"]) {
-        return span;
-      }
+      // A root has no parent; to index a constant object by a key that it has not is undefined.
+      const bool sibling = span.value("parentSpanId", "") == failed["parentSpanId"];
+      if (sibling && span["spanId"] != failed["spanId"]) return span;
     }
     return Json();
   };
