@@ -67,8 +67,13 @@ void Recording::release(Recording* recording) noexcept {
   ++pool.size;
 }
 
+// Of `data` only what the next start and end do not set anyway.
 void Recording::reset() noexcept {
-  data = {};
+  data.status = SpanStatus::unset;
+  data.status_description = {};
+  data.dropped_attributes = 0;
+  data.dropped_events = 0;
+  data.dropped_links = 0;
   for_tail = false;
   keys = {};
   attribute_count = 0;
