@@ -142,6 +142,14 @@ bool range_applies(HeaderFields request, HeaderFields stored) noexcept {
          *modified_time + std::chrono::seconds(1) <= *date_time;
 }
 
+bool may_combine(HeaderFields stored, HeaderFields partial) noexcept {
+  if (!has_strong_validator(stored) || !has_strong_validator(partial)) return false;
+  const Validators a = stored_validators(stored);
+  const Validators b = stored_validators(partial);
+  // Strong tags are compared byte by byte; dates only when neither has a tag.
+  return a.etag == b.etag && (!a.etag.empty() || a.last_modified == b.last_modified);
+}
+
 std::optional<ContentRange> parse_content_range(std::string_view value) noexcept {
   value = trim(value);
   const std::size_t space = value.find(' ');

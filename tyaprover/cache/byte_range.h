@@ -66,6 +66,10 @@ struct RangeAnswer {
 // by a strong ETag, or by a Last-Modified that is a strong validator (§13.1.5).
 [[nodiscard]] bool range_applies(HeaderFields request, HeaderFields stored) noexcept;
 
+// Whether the bytes of two responses, of which one at least is a 206, may be joined: they carry the
+// same strong validator (§15.3.7.3).
+[[nodiscard]] bool may_combine(HeaderFields stored, HeaderFields partial) noexcept;
+
 // Content-Range: bytes first-last/size, or with `*` for an unknown size.
 struct ContentRange {
   ByteSpan span;

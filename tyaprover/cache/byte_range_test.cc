@@ -118,6 +118,21 @@ TEST(Range, IfRangeComparesStrongly) {
   EXPECT_FALSE(range_applies({{"If-Range", "\"a\""}, {"If-Range", "\"a\""}}, strong));
 }
 
+// §15.3.7.3
+TEST(Range, JoiningNeedsTheSameStrongValidator) {
+  using Fields = std::vector<HeaderField>;
+  constexpr std::string_view kModified = "Mon, 23 Nov 2026 12:00:00 GMT";
+  constexpr std::string_view kDate = "Tue, 24 Nov 2026 12:00:00 GMT";
+  const Fields tagged = {{"ETag", "\"a\""}};
+  const Fields dated = {{"Last-Modified", kModified}, {"Date", kDate}};
+  EXPECT_TRUE(may_combine(tagged, tagged));
+  EXPECT_TRUE(may_combine(dated, dated));
+  EXPECT_FALSE(may_combine(tagged, Fields{{"ETag", "\"b\""}}));
+  EXPECT_FALSE(may_combine(Fields{{"ETag", "W/\"a\""}}, Fields{{"ETag", "W/\"a\""}}));
+  EXPECT_FALSE(may_combine(tagged, dated));
+  EXPECT_FALSE(may_combine({}, {}));
+}
+
 // §14.4
 TEST(ContentRange, ReadsWhatIsConsistent) {
   struct Case {

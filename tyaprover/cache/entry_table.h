@@ -116,17 +116,17 @@ struct Entry : ExpiryHook {
   std::unique_ptr<TagStamps> tags;
   std::size_t bytes = 0;
   std::atomic<Nanos::rep> ttl{0};
-  std::uint64_t retired = 0;  // stamp of ReaderEpochs once it is unlinked
+  std::atomic<std::int64_t> last_access{0};  // kept when there is a time to idle
+  std::uint64_t retired = 0;                 // stamp of ReaderEpochs once it is unlinked
   RemovalCause cause = RemovalCause::erased;
   Queue queue = Queue::none;  // none: not linked
 
   std::atomic<Entry*> chain{nullptr};
   std::uint64_t hash;
   std::atomic<std::int64_t> fresh_until;
-  std::atomic<std::int64_t> last_access{0};  // kept when there is a time to idle
   std::atomic<std::uint8_t> frequency{0};
-  V value;
   StoredKey<K> stored_key;
+  V value;
 
   [[nodiscard]] View key() const noexcept {
     if constexpr (std::is_same_v<K, std::string>) {
@@ -157,7 +157,7 @@ struct Entry : ExpiryHook {
 
  private:
   Entry(View key, V&& v, std::uint64_t h, std::int64_t fresh)
-      : hash(h), fresh_until(fresh), value(std::move(v)), stored_key(key) {}
+      : hash(h), fresh_until(fresh), stored_key(key), value(std::move(v)) {}
   ~Entry() = default;
 };
 
