@@ -6,57 +6,20 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/allocations.h"
 #include "tyaprover/cache/cache.h"
 #include "tyaprover/cache/lru_cache.h"
 #include "tyaprover/cache/reuse.h"
-
-namespace {
-thread_local std::size_t allocations = 0;
-}  // namespace
-
-// Not inlined: gcc would take them for mismatched.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace tyaprover::cache {
 namespace {
 
 constexpr std::size_t kEntries = 32 << 10;
-
-// Reports allocations per iteration, and fails a benchmark of a path that must make none.
-class NoAllocations {
- public:
-  explicit NoAllocations(benchmark::State& state) noexcept : state_(state), before_(allocations) {}
-  ~NoAllocations() {
-    const std::size_t made = allocations - before_;
-    state_.counters["allocations"] =
-        static_cast<double>(made) /
-        static_cast<double>(std::max<std::size_t>(state_.iterations(), 1));
-    if (made > 0) state_.SkipWithError("it allocates");
-  }
-  NoAllocations(const NoAllocations&) = delete;
-  NoAllocations& operator=(const NoAllocations&) = delete;
-
- private:
-  benchmark::State& state_;
-  std::size_t before_;
-};
 
 // 24 bytes each.
 std::string key_of(std::size_t i) {
@@ -100,7 +63,7 @@ void get_hit(benchmark::State& state) {
   }
   (void)detail::thread_number();  // once per thread, and it allocates
   {
-    const NoAllocations count(state);
+    const bench::AllocationCount count(state);
     for (auto _ : state) benchmark::DoNotOptimize(cache->get(keys[i++ % kEntries]));
   }
   state.SetItemsProcessed(state.iterations());
@@ -120,7 +83,7 @@ void visit_hit(benchmark::State& state) {
   for (std::size_t i = 0; i < kEntries; ++i) cache.set(key_of(i), body);
   const auto& keys = shuffled_keys();
   std::size_t i = 0;
-  const NoAllocations count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     cache.visit(keys[i++ % kEntries],
                 [](const auto& value) { benchmark::DoNotOptimize(value->data()); });
@@ -134,7 +97,7 @@ void get_miss(benchmark::State& state) {
   std::vector<std::string> absent;
   for (std::size_t i = 0; i < kEntries; ++i) absent.push_back(key_of(i + 1'000'000));
   std::size_t i = 0;
-  const NoAllocations count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(cache.get(absent[i++ % kEntries]));
 }
 BENCHMARK(get_miss);
@@ -164,7 +127,7 @@ void lru_get_hit(benchmark::State& state) {
   for (std::size_t i = 0; i < kEntries; ++i) cache.set(key_of(i), i);
   const auto& keys = shuffled_keys();
   std::size_t i = 0;
-  const NoAllocations count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) benchmark::DoNotOptimize(cache.get(keys[i++ % kEntries]));
 }
 BENCHMARK(lru_get_hit);
@@ -179,7 +142,7 @@ void decide_fresh(benchmark::State& state) {
                                             {"Cookie", "session=0123456789abcdef"}};
   const Freshness stored =
       evaluate_freshness(200, {{"Cache-Control", "max-age=60"}}, ExchangeTimes{});
-  const NoAllocations count(state);
+  const bench::AllocationCount count(state);
   for (auto _ : state) {
     const ClientControl client = client_control(request);
     benchmark::DoNotOptimize(decide_reuse(client, stored, std::chrono::seconds(5)));

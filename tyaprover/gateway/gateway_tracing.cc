@@ -130,7 +130,7 @@ GatewayTracing::GatewayTracing(const Config& config) {
 
   trace::SamplerPtr sampler = trace::make_sampler(settings.sampler);
   if (tracing.keep_errors || tracing.keep_slower_than) {
-    biased_ = trace::error_biased({.base = settings.sampler.ratio,
+    biased_ = trace::error_biased({.base = trace::chosen_share(settings.sampler),
                                    .errors = tracing.keep_errors,
                                    .slower_than = tracing.keep_slower_than.value_or(Nanos(0)),
                                    .max_per_second = static_cast<double>(tracing.keep_per_second)});

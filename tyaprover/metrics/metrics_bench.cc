@@ -8,7 +8,6 @@
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>

@@ -368,6 +368,21 @@ std::string_view to_string(SamplerKind kind) noexcept {
   return "";
 }
 
+double chosen_share(const SamplerSettings& settings) noexcept {
+  switch (settings.kind) {
+    case SamplerKind::always_on:
+    case SamplerKind::parentbased_always_on:
+      return 1;
+    case SamplerKind::always_off:
+    case SamplerKind::parentbased_always_off:
+      return 0;
+    case SamplerKind::traceidratio:
+    case SamplerKind::parentbased_traceidratio:
+      break;
+  }
+  return settings.ratio;
+}
+
 SamplerPtr make_sampler(const SamplerSettings& settings) {
   switch (settings.kind) {
     case SamplerKind::always_on:

@@ -49,6 +49,8 @@ struct SamplerSettings {
   double ratio = 1;  // for the two kinds with one
 };
 [[nodiscard]] SamplerPtr make_sampler(const SamplerSettings& settings);
+// The share of the traces begun here that this sampler chooses.
+[[nodiscard]] double chosen_share(const SamplerSettings& settings) noexcept;
 
 enum class ExporterKind : std::uint8_t { none, console, http };
 [[nodiscard]] std::string_view to_string(ExporterKind kind) noexcept;

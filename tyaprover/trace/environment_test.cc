@@ -268,5 +268,19 @@ TEST(TraceEnvironment, CanBeSwitchedOff) {
   EXPECT_EQ(read({{"OTEL_SDK_DISABLED", "1"}}).warnings.size(), 1u);
 }
 
+TEST(ChosenShare, IsTheRatioOnlyWhereTheSamplerHasOne) {
+  const std::pair<SamplerKind, double> cases[] = {
+      {SamplerKind::always_on, 1},
+      {SamplerKind::always_off, 0},
+      {SamplerKind::traceidratio, 0.25},
+      {SamplerKind::parentbased_always_on, 1},
+      {SamplerKind::parentbased_always_off, 0},
+      {SamplerKind::parentbased_traceidratio, 0.25},
+  };
+  for (const auto& [kind, share] : cases) {
+    EXPECT_EQ(chosen_share({.kind = kind, .ratio = 0.25}), share) << to_string(kind);
+  }
+}
+
 }  // namespace
 }  // namespace tyaprover::trace
