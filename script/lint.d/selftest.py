@@ -30,6 +30,8 @@ CLEAN = {
                                          'TEST_F(Counter, Counts) {}\n'
                                          'void wait() { std::this_thread::sleep_for(1s); std::printf("x"); }\n',
     'tyaprover/metrics/test_registry.h': '#pragma once\n#include <gtest/gtest.h>\n',
+    'bench/allocations.h': '#pragma once\n',
+    'tyaprover/metrics/counter_bench.cc': '#include "bench/allocations.h"\n',
     'tyaprover/cache/lru.h': '#pragma once\n#include <list>\n'
                              'void g() { puts("x"); }  // lint:allow console, because of this test\n',
     'tyaprover/telemetry/stats.h': '#pragma once\n#include "tyaprover/metrics/counter.h"\n'
@@ -80,6 +82,10 @@ CASES = [
     ('arrows', {'tyaprover/filters/pipeline.h': '\n#  include "tyaprover/gateway/config.h"\n'},
      'pipeline.h:2: filters includes gateway'),
     ('arrows', {'tyaprover/attic/old.h': ''}, 'tyaprover/attic/old.h:1: this is in no room'),
+    ('arrows', {'tyaprover/cache/lru.h': '#include "bench/allocations.h"\n'},
+     'lru.h:1: "bench/allocations.h" is not spelled from the top'),
+    ('arrows', {'tyaprover/cache/lru_bench.cc': '#include "bench/missing.h"\n'},
+     'lru_bench.cc:1: "bench/missing.h" is not spelled from the top'),
     # Libraries.
     ('arrows', {'tyaprover/base/clock.h': '#include <boost/asio.hpp>\n'}, 'clock.h:1: base includes <boost/asio.hpp> (boost)'),
     ('arrows', {'tyaprover/cache/lru.h': '#include <nlohmann/json.hpp>\n'}, 'lru.h:1: cache includes <nlohmann/json.hpp>'),
