@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cmath>
 #include <csignal>
@@ -489,6 +492,61 @@ TEST(TraceFaults, AnOutageIsToldOnceAndNothingIsLostT32T34) {
   }
 }
 
+// A socket bound to 127.0.0.1 and `port` (0: of the kernel's choice) that does not listen yet.
+// While there is one, nobody else gets the port.
+Socket bound_socket(std::uint16_t port) {
+  Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::setsockopt(socket.descriptor(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+  EXPECT_EQ(::bind(socket.descriptor(), reinterpret_cast<const sockaddr*>(&at), sizeof(at)), 0);
+  return socket;
+}
+
+TEST(TraceFaults, ACollectorThatWentAndCameBackGetsTheRestT35) {
+  Socket first = bound_socket(0);
+  Socket second = bound_socket(first.local_port());
+  ASSERT_EQ(::listen(first.descriptor(), 16), 0);
+  Upstream upstream;
+  auto collector = std::make_unique<Collector>(Collector::take, std::move(first));
+  Gateway gateway(traced({upstream.url()}, collector->url()));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 200);
+  EXPECT_EQ(collector->wait_for(20).size(), 20u);
+
+  collector.reset();  // the connection is cut, the port refuses
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 200);
+  EXPECT_TRUE(
+      wait_until([&] { return count_of(gateway.log(), "traces cannot be delivered") == 1; }));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 200);
+
+  ASSERT_EQ(::listen(second.descriptor(), 16), 0);
+  Collector back(Collector::take, std::move(second));
+  EXPECT_EQ(back.wait_for(40).size(), 40u);
+  EXPECT_TRUE(
+      wait_until([&] { return sample(gateway, "tyaprover_trace_spans_exported_total") == 60; }));
+  EXPECT_TRUE(
+      wait_until([&] { return count_of(gateway.log(), "traces are delivered again") == 1; }));
+  EXPECT_EQ(count_of(gateway.log(), "traces cannot be delivered"), 1u) << gateway.log();
+}
+
+TEST(TraceFaults, ASlowCollectorGetsAll) {
+  Collector collector([](UpstreamExchange& e) {
+    // Byte by byte, each in a packet of its own.
+    for (const char byte : ok("{}")) {
+      if (!e.send(std::string(1, byte))) return false;
+    }
+    return true;
+  });
+  Upstream upstream;
+  Gateway gateway(traced({upstream.url()}, collector.url()));
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 200);
+  EXPECT_EQ(collector.wait_for(100).size(), 100u);
+  EXPECT_EQ(count_of(gateway.log(), "traces cannot be delivered"), 0u);
+}
+
 TEST(TraceFaults, ARefusedBatchIsDroppedAndCountedT32) {
   Collector collector([](UpstreamExchange& e) { return Collector::answer(e, "400 X"); });
   Upstream upstream;
@@ -529,6 +587,96 @@ TEST(TraceFaults, AHangingCollectorHoldsNobodyAndTheQueueIsBoundedT30) {
   gateway.signal(SIGTERM);
   EXPECT_EQ(gateway.wait_for_exit(10s), 0);
   EXPECT_THAT(gateway.log(), HasSubstr("spans were lost at the end"));
+}
+
+TEST(TraceFaults, ALongOutageKeepsMemoryAndTheCountsExact) {
+  Upstream collector("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
+  Upstream upstream;
+  Gateway gateway(traced({upstream.url()}, collector.url() + "/v1/traces",
+                         "exporter_protocol: otlp-proto",
+                         "limits: {requests_per_connection: 1000000}\nshutdown: {timeout: 3s}"));
+  RawClient client(gateway.port());
+  const auto ask = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      client.send("GET /a/path/of/some/length?and=a&query HTTP/1.1\r\nHost: a\r\n\r\n");
+      ASSERT_EQ(client.read_response().status, 200);
+    }
+  };
+  // The queue holds 2,048 spans; then every further request would need more memory, or drop.
+  ask(2'000);
+  const std::size_t before = gateway.resident_bytes();
+  ask(4'000);
+  if (!kSanitized) {
+    EXPECT_LT(gateway.resident_bytes(), before + (4 << 20));
+  }
+  const auto started = [&] {
+    return sample(gateway, "tyaprover_trace_spans_started_total{sampled=\"true\"}");
+  };
+  const auto lost = [&] {
+    return dropped(gateway, "queue_full") + dropped(gateway, "export_failed");
+  };
+  EXPECT_EQ(started(), 12'000);
+  EXPECT_TRUE(wait_until([&] {
+    return lost() + sample(gateway, "tyaprover_trace_queue_size") == 12'000;
+  })) << lost();
+  EXPECT_GT(lost(), 12'000 - 2 * 2'048 - 1);
+  EXPECT_EQ(sample(gateway, "tyaprover_trace_spans_exported_total"), 0);
+}
+
+// --- many at once (T6)
+
+TEST(TraceSpans, SixtyFourInterleavedRequestsKeepTheirParentsT6) {
+  constexpr std::size_t kClients = 64;
+  constexpr std::size_t kRounds = 4;
+  Collector collector;
+  // Answers no request before all of its round are there.
+  std::atomic<std::size_t> arrived{0};
+  Upstream upstream([&](UpstreamExchange& e) {
+    const std::size_t round_ends = (arrived++ / kClients + 1) * kClients;
+    EXPECT_TRUE(wait_until([&] { return arrived >= round_ends; }));
+    e.send(ok(e.request.header("traceparent")));
+  });
+  GatewayOptions options = traced({upstream.url()}, collector.url());
+  const std::size_t at = options.yaml.find("workers: 1");
+  options.yaml.replace(at, 10, "workers: 2");
+  Gateway gateway(options);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<RawClient>(gateway.port()));
+  }
+  struct Chain {
+    std::string trace, caller, server, client;
+  };
+  std::map<std::string, Chain> chains;  // by the trace
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    const auto name = [&](std::size_t i, int width) {
+      std::string digits = std::to_string(1000 * (round + 1) + i);
+      return std::string(static_cast<std::size_t>(width) - digits.size(), 'a') + digits;
+    };
+    for (std::size_t i = 0; i < kClients; ++i) {
+      clients[i]->send("GET /x HTTP/1.1\r\nHost: a\r\ntraceparent: 00-" + name(i, 32) + "-" +
+                       name(i, 16) + "-01\r\n\r\n");
+    }
+    for (std::size_t i = 0; i < kClients; ++i) {
+      const Response response = clients[i]->read_response();
+      const std::string own = response.header("traceparent");
+      EXPECT_EQ(trace_of(own), name(i, 32));
+      EXPECT_EQ(trace_of(response.body), name(i, 32));
+      chains[name(i, 32)] = {name(i, 32), name(i, 16), span_of(own), span_of(response.body)};
+    }
+  }
+  const std::vector<Json> spans = collector.wait_for(2 * kClients * kRounds);
+  EXPECT_EQ(spans.size(), 2 * kClients * kRounds);
+  for (const Json& span : spans) {
+    const Chain& chain = chains[span["traceId"].get<std::string>()];
+    if (span["kind"] == kServer) {
+      EXPECT_EQ(span["parentSpanId"], chain.caller);
+      EXPECT_EQ(span["spanId"], chain.server);
+    } else {
+      EXPECT_EQ(span["parentSpanId"], chain.server);
+      EXPECT_EQ(span["spanId"], chain.client);
+    }
+  }
 }
 
 // --- the end (T35)

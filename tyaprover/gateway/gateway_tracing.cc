@@ -169,10 +169,9 @@ void GatewayTracing::collect(metrics::Collection& out) const {
             static_cast<double>(sent.queued));
   out.gauge("tyaprover_trace_queue_capacity", "Spans that may wait to be sent.",
             static_cast<double>(sent.queue_capacity));
-  out.counter("tyaprover_trace_exports_total", "Requests to the collector that were answered.",
-              sent.exports);
-  out.counter("tyaprover_trace_export_duration_seconds_total", "Time spent in them.",
-              std::chrono::duration<double>(sent.export_time).count());
+  out.histogram("tyaprover_trace_export_duration_seconds",
+                "Requests to the collector that were answered.", {}, {{sent.exports}},
+                std::chrono::duration<double>(sent.export_time).count());
   out.unit("seconds");
   out.counter("tyaprover_trace_export_retries_total",
               "Requests to the collector that were repeats.", sent.retries);
