@@ -285,6 +285,38 @@ TEST_F(ClientTimeouts, ABodyThatKeepsComingIsServed) {
   EXPECT_EQ(upstream_.wait_for_request("/steady").body, "0123456789");
 }
 
+// The average is taken over 20 s, so this takes as long.
+TEST(ClientTimeoutsOfTheBody, FewerBytesThan250ASecondGet408) {
+  constexpr std::size_t kBytes = 104;  // 26 s of four bytes a second
+  Upstream upstream([](UpstreamExchange& e) {
+    if (e.read_body(60s)) e.send(ok(e.request.body));
+  });
+  Gateway limited(proxy_to(upstream));
+  Gateway patient(proxy_to(upstream, "limits: {body_rate: off}"));
+  const auto drip = [](RawClient& client) {
+    client.send("POST /drip HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kBytes) +
+                "\r\n\r\n");
+    client.send_slowly(std::string(kBytes, 'x'), 250ms);
+  };
+  RawClient waiting(patient.port());
+  std::thread other([&] { drip(waiting); });
+
+  const TimePoint start = std::chrono::steady_clock::now();
+  RawClient client(limited.port());
+  drip(client);
+  const Response response = client.read_response();
+  EXPECT_GE(elapsed_since(start), 19s);
+  EXPECT_LE(elapsed_since(start), 21s + kSlack);
+  EXPECT_EQ(response.status, 408);
+  EXPECT_EQ(response.reason(), "request_timeout");
+  EXPECT_TRUE(client.expect_close());
+
+  other.join();
+  const Response whole = waiting.read_response();
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_EQ(whole.body.size(), kBytes);
+}
+
 TEST(SlowClients, CostNobodyElseAnything) {
   constexpr int kSlow = 50, kThreads = 4, kPerThread = 50, kRequests = 5;
   Upstream upstream;
