@@ -39,10 +39,6 @@ Utf8Sequence decode_utf8(std::string_view text, std::size_t at) noexcept {
   return {.length = length, .code = code, .valid = true};
 }
 
-namespace {
-
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
 bool is_ascii(std::string_view text) noexcept {
   std::size_t at = 0;
   std::uint64_t seen = 0;
@@ -54,6 +50,10 @@ bool is_ascii(std::string_view text) noexcept {
   for (; at < text.size(); ++at) seen |= static_cast<unsigned char>(text[at]);
   return (seen & 0x8080808080808080) == 0;
 }
+
+namespace {
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
 // Calls visit(piece) for every piece of the repaired text.
 template <class F>

@@ -26,6 +26,8 @@ struct Utf8Sequence {
 // REQUIRES: at < text.size().
 [[nodiscard]] Utf8Sequence decode_utf8(std::string_view text, std::size_t at) noexcept;
 
+[[nodiscard]] bool is_ascii(std::string_view text) noexcept;
+
 // The size of `text` with every invalid sequence replaced by U+FFFD (Unicode 15 §3.9, one per
 // maximal subpart), and that text at the end of `out`.
 [[nodiscard]] std::size_t repaired_size(std::string_view text) noexcept;

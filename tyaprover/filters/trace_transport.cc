@@ -278,7 +278,9 @@ void TraceTransport::cancel() noexcept {
 }
 
 bool gzip_text(std::string_view in, std::string& out) {
-  constexpr int kLevel = 4;
+  // Spans resemble each other so much that higher levels gain little: 1 makes an eighth of them in
+  // half the time of 4.
+  constexpr int kLevel = 1;
   static thread_local CompressorPool pool;
   const CompressorPtr encoder = pool.acquire(Coding::gzip, kLevel);
   if (encoder == nullptr) return false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -58,10 +59,10 @@ class Measure {
   std::vector<std::size_t> sizes_;
 };
 
+// Into room that Measure has found to be enough.
 class Write {
  public:
-  Write(std::string& out, std::vector<std::size_t> sizes) noexcept
-      : out_(out), sizes_(std::move(sizes)) {}
+  Write(char* to, std::vector<std::size_t> sizes) noexcept : to_(to), sizes_(std::move(sizes)) {}
 
   void varint_field(std::uint32_t field, std::uint64_t value) {
     put_varint(field << 3 | varint);
@@ -69,21 +70,28 @@ class Write {
   }
   void fixed64_field(std::uint32_t field, std::uint64_t value) {
     put_varint(field << 3 | fixed64);
-    for (int shift = 0; shift < 64; shift += 8) out_ += static_cast<char>(value >> shift);
+    put_little_endian(value);
   }
   void fixed32_field(std::uint32_t field, std::uint32_t value) {
     put_varint(field << 3 | fixed32);
-    for (int shift = 0; shift < 32; shift += 8) out_ += static_cast<char>(value >> shift);
+    put_little_endian(value);
   }
   void bytes_field(std::uint32_t field, std::string_view bytes) {
     put_varint(field << 3 | delimited);
     put_varint(bytes.size());
-    out_ += bytes;
+    put(bytes);
   }
   void text_field(std::uint32_t field, std::string_view text) {
     put_varint(field << 3 | delimited);
-    put_varint(repaired_size(text));
-    append_repaired(out_, text);
+    if (is_ascii(text)) {
+      put_varint(text.size());
+      put(text);
+    } else {
+      repaired_.clear();
+      append_repaired(repaired_, text);
+      put_varint(repaired_.size());
+      put(repaired_);
+    }
   }
   template <class F>
   void message(std::uint32_t field, F fields) {
@@ -91,16 +99,27 @@ class Write {
     put_varint(sizes_[next_++]);
     fields();
   }
+  [[nodiscard]] const char* end() const noexcept { return to_; }
 
  private:
   void put_varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out_ += static_cast<char>(value | 0x80);
-    out_ += static_cast<char>(value);
+    for (; value >= 0x80; value >>= 7) *to_++ = static_cast<char>(value | 0x80);
+    *to_++ = static_cast<char>(value);
+  }
+  template <class Unsigned>
+  void put_little_endian(Unsigned value) {
+    for (std::size_t i = 0; i < sizeof(value); ++i) to_[i] = static_cast<char>(value >> (8 * i));
+    to_ += sizeof(value);
+  }
+  void put(std::string_view bytes) {
+    if (!bytes.empty()) std::memcpy(to_, bytes.data(), bytes.size());
+    to_ += bytes.size();
   }
 
-  std::string& out_;
+  char* to_;
   std::vector<std::size_t> sizes_;
   std::size_t next_ = 0;
+  std::string repaired_;
 };
 
 // The bytes of ids in network order.
@@ -486,10 +505,10 @@ void encode_otlp_protobuf(std::span<const SpanData> spans, std::string& out) {
   const auto scopes = detail::scopes_of(spans);
   Measure measure;
   put_request(measure, scopes, spans);
-  out.clear();
-  out.reserve(measure.size());
-  Write write(out, measure.take_sizes());
+  out.resize(measure.size());
+  Write write(out.data(), measure.take_sizes());
   put_request(write, scopes, spans);
+  assert(write.end() == out.data() + out.size());
 }
 
 void encode_otlp_json(std::span<const SpanData> spans, std::string& out) {
