@@ -38,7 +38,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using namespace tyaprover;
+using namespace tyaprover;  // NOLINT(google-build-using-namespace): a program of its own
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxBody = 1024 * 1024;

@@ -30,6 +30,19 @@ TEST(DeployPrometheus, RulesDoWhatTheirTestsSay) {
   EXPECT_EQ(test.exit_code, 0) << test.out << test.err;
 }
 
+TEST(DeployKubernetes, ManifestsFitTheProgramAndEachOther) {
+  const std::string script = TYAPROVER_SOURCE_DIR "/tests/deploy/check_manifests.py";
+  const CommandResult result = run({"/usr/bin/python3", script, tyaprover_binary(), kDeploy});
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  EXPECT_THAT(result.out, HasSubstr(" manifests checked"));
+}
+
+TEST(DeploySystemd, TheUnitIsConfinedAsFarAsItCanBe) {
+  const CommandResult result = run({"systemd-analyze", "security", "--offline=true",
+                                    "--threshold=20", "../systemd/tyaprover.service"});
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+}
+
 // The queries of the dashboard and of the rules name metrics that the running program has.
 class DeployGrafana : public ::testing::Test {
  protected:
