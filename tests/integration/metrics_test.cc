@@ -561,8 +561,10 @@ TEST(RealPrometheus, ScrapesAllFormatsUnderLoad) {
   ASSERT_TRUE(ready(native, "text")) << native.log();
   ASSERT_TRUE(ready(classic, "openmetrics")) << classic.log();
 
-  for (const auto& [prometheus, job] : std::vector<std::pair<const Prometheus*, std::string>>{
+  for (const auto& scraped : std::vector<std::pair<const Prometheus*, std::string>>{
            {&native, "protobuf"}, {&native, "text"}, {&classic, "openmetrics"}}) {
+    const Prometheus* const prometheus = scraped.first;
+    const std::string& job = scraped.second;
     SCOPED_TRACE(job);
     EXPECT_EQ(prometheus->query("up{job=\"" + job + "\"}"), 1);
     // A scrape that comes late leaves a gap, and rate() divides by the window with the gap: on a
