@@ -444,13 +444,15 @@ TEST(Targets, P2cAvoidsTheBusyOne) {
   });
   Upstream fast(ok("fast"));
   Gateway gateway(balanced("p2c", {slow.url(), fast.url()}));
-  // Occupies the slow target, then every further request has an idle alternative.
+  // Occupies the slow target; then every further request has an idle alternative.
   std::vector<RawClient> waiting;
-  for (int i = 0; i < 40 && slow.connection_count() < 3; ++i) {
+  for (std::size_t i = 0; i < 100 && slow.connection_count() == 0; ++i) {
     waiting.emplace_back(gateway.port());
     waiting.back().send(request("/"));
-    std::this_thread::sleep_for(5ms);
+    ASSERT_TRUE(
+        wait_until([&] { return slow.connection_count() > 0 || fast.request_count() > i; }));
   }
+  ASSERT_EQ(slow.connection_count(), 1u);
   int fast_answers = 0;
   for (int i = 0; i < 20; ++i)
     fast_answers += fetch(gateway.port(), request("/"), 10s).body == "fast";
