@@ -1,4 +1,4 @@
-# The libraries of other makers that the rooms http, filters and gateway need; also run by find_package(Tyaprover) for
+# The libraries of other makers that the rooms filters and gateway need; also run by find_package(Tyaprover) for
 # those who link these rooms.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)

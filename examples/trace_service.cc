@@ -8,12 +8,9 @@
 //
 // TRACE_EXPORTER_ENDPOINT=console prints the spans; OTEL_PROPAGATORS chooses the formats. Ends at
 // SIGTERM or SIGINT, when what is running has been answered and its spans are sent.
-#include <netdb.h>
-
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -29,9 +26,9 @@
 #include "tyaprover/filters/trace_transport.h"
 #include "tyaprover/filters/tracing.h"
 #include "tyaprover/http/client.h"
+#include "tyaprover/http/http_url.h"
 #include "tyaprover/http/listen.h"
 #include "tyaprover/http/server.h"
-#include "tyaprover/http/target.h"
 #include "tyaprover/http/worker.h"
 #include "tyaprover/trace/environment.h"
 
@@ -42,37 +39,6 @@ using namespace tyaprover;  // NOLINT(google-build-using-namespace): a program o
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxBody = 1024 * 1024;
-
-struct Url {
-  std::string authority, host, port, target;
-};
-
-std::optional<Url> parse_url(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
-  if (!text.starts_with(kScheme)) return std::nullopt;
-  text.remove_prefix(kScheme.size());
-  const std::size_t slash = std::min(text.find('/'), text.size());
-  const auto authority = http::parse_authority(text.substr(0, slash));
-  if (!authority) return std::nullopt;
-  return Url{.authority = std::string(text.substr(0, slash)),
-             .host = std::string(authority->host),
-             .port = std::to_string(authority->port.value_or(80)),
-             .target = slash == text.size() ? "/" : std::string(text.substr(slash))};
-}
-
-// Names are looked up on the worker, which waits meanwhile: good for addresses and /etc/hosts. The
-// gateway has a resolver for all else.
-std::optional<http::Endpoint> resolve(const Url& url) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found) != 0) return std::nullopt;
-  http::Endpoint endpoint;
-  std::memcpy(&endpoint.address, found->ai_addr, found->ai_addrlen);
-  endpoint.size = found->ai_addrlen;
-  ::freeaddrinfo(found);
-  return endpoint;
-}
 
 class TraceService final : public http::Application {
  public:
@@ -141,7 +107,7 @@ class TraceService final : public http::Application {
     }
     for (const Json& call : calls) {
       if (!call.is_object() || !call.contains("url") || !call["url"].is_string() ||
-          !parse_url(call["url"].get<std::string>())) {
+          !http::parse_http_url(call["url"].get<std::string>())) {
         say(e, 400, "every element needs a \"url\" that begins with http://");
         co_return;
       }
@@ -162,7 +128,7 @@ class TraceService final : public http::Application {
   http::Task<bool> post(Exchange& e, std::string url, std::string body) {
     trace::Span span =
         tracing_.tracer().start_http_client_span("POST", url, {.parent = e.span.context()});
-    const Url parts = *parse_url(url);
+    const http::HttpUrl parts = *http::parse_http_url(url);
     std::string head =
         "POST " + parts.target + " HTTP/1.1\r\nHost: " + parts.authority +
         "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
@@ -179,7 +145,10 @@ class TraceService final : public http::Application {
       span.set_status(trace::SpanStatus::error, why);
       return false;
     };
-    const auto endpoint = resolve(parts);
+    // The worker waits while a name is looked up: good for addresses and /etc/hosts. The gateway
+    // has a resolver for all else.
+    std::string problem;
+    const auto endpoint = http::resolve(parts, problem);
     if (!endpoint) co_return fail("unknown_host");
     http::ConnectionPool& pool = pool_of(parts.authority);
     http::BodyPtr released(
@@ -219,23 +188,6 @@ class TraceService final : public http::Application {
   std::map<std::string, std::unique_ptr<http::ConnectionPool>> pools_;
 };
 
-// Spans as the environment asks for them, in batches.
-trace::SpanProcessorPtr make_processor(const trace::TraceSettings& settings) {
-  if (settings.exporter == trace::ExporterKind::console) {
-    return trace::simple(std::make_shared<trace::ConsoleSpanExporter>());
-  }
-  if (settings.exporter == trace::ExporterKind::none) return nullptr;
-  return trace::batch(
-      std::make_shared<trace::HttpSpanExporter>(
-          settings.endpoint->url,
-          trace::HttpExporterOptions{.transport = std::make_shared<filters::TraceTransport>(),
-                                     .gzip = filters::gzip_text,
-                                     .compress = settings.compress,
-                                     .format = settings.endpoint->format,
-                                     .headers = settings.headers}),
-      settings.batch);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -261,10 +213,12 @@ int main(int argc, char** argv) {
                  warning.message.c_str());
   }
   if (settings.resource.empty()) settings.resource = {{"service.name", "trace-service"}};
-  trace::TracerProvider provider({.resource = settings.resource,
-                                  .sampler = trace::make_sampler(settings.sampler),
-                                  .processor = make_processor(settings),
-                                  .limits = settings.limits});
+  trace::TracerProvider provider(
+      {.resource = settings.resource,
+       .sampler = trace::make_sampler(settings.sampler),
+       .processor = trace::make_processor(
+           settings, {std::make_shared<filters::TraceTransport>(), filters::gzip_text}),
+       .limits = settings.limits});
   const filters::HttpTracing tracing(provider.tracer("trace-service"),
                                      {.propagators = settings.propagators});
 

@@ -83,27 +83,30 @@ def compare(what, expected, read):
         assert same(wanted, got), f'{what}: {identity} is {got}, not {value}'
 
 
+def varint(data, at):
+    """The number at that place, and the place behind it."""
+    value, shift = 0, 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7f) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+
+
 def fields(data):
     """field number -> values, of one protobuf message."""
-    def varint(at):
-        value, shift = 0, 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                return value, at
     found, at = {}, 0
     while at < len(data):
-        tag, at = varint(at)
+        tag, at = varint(data, at)
         if tag & 7 == 0:
-            value, at = varint(at)
+            value, at = varint(data, at)
         elif tag & 7 == 1:
             value, at = struct.unpack('<d', data[at:at + 8])[0], at + 8
         else:
             assert tag & 7 == 2, f'wire type {tag & 7}'
-            size, at = varint(at)
+            size, at = varint(data, at)
             value, at = data[at:at + size], at + size
             assert len(value) == size
         found.setdefault(tag >> 3, []).append(value)
@@ -120,14 +123,7 @@ def read_protobuf(page):
             exemplars[identity] = ({label[1][0].decode(): label[2][0].decode() for label in labels}, got[2][0])
 
     while at < len(page):
-        size, shift = 0, 0
-        while True:
-            byte = page[at]
-            at += 1
-            size |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                break
+        size, at = varint(page, at)
         family, at = fields(page[at:at + size]), at + size
         name, kind = family[1][0].decode(), family[3][0]
         for metric in map(fields, family[4]):

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "tyaprover/filters/test_decode.h"
+#include "tyaprover/trace/trace_testing.h"
 
 namespace tyaprover::filters {
 namespace {
@@ -209,18 +210,6 @@ TEST(TraceTransport, CancelEndsARunningPostAndLaterOnes) {
   EXPECT_EQ(post(transport, hanging.collector.url()).error, "cancelled");
   hanging.release();
 }
-
-// TSan cannot follow threads that are made in the child of a process that had some.
-#if defined(__SANITIZE_THREAD__)
-#define TYAPROVER_TEST_FORK 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TYAPROVER_TEST_FORK 0
-#endif
-#endif
-#ifndef TYAPROVER_TEST_FORK
-#define TYAPROVER_TEST_FORK 1
-#endif
 
 #if TYAPROVER_TEST_FORK
 TEST(TraceTransport, WorksInTheChildOfAFork) {

@@ -1,11 +1,11 @@
 #include "tyaprover/gateway/gateway_tracing.h"
 
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
 #include "tyaprover/base/parse.h"
 #include "tyaprover/filters/trace_transport.h"
+#include "tyaprover/gateway/config_load.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/gateway/secrets.h"
 
@@ -78,11 +78,8 @@ trace::TraceSettings trace_settings(const Config& config, const trace::GetVariab
 
 GatewayTracing::GatewayTracing(const Config& config) {
   const TracingConfig& tracing = config.tracing;
-  trace::TraceSettings settings =
-      trace_settings(config, [](std::string_view name) -> std::optional<std::string> {
-        const char* const value = std::getenv(std::string(name).c_str());
-        return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-      });
+  trace::TraceSettings settings = trace_settings(
+      config, [](std::string_view name) { return process_environment(std::string(name)); });
   for (const trace::EnvironmentWarning& warning : settings.warnings) {
     log_event(LogLevel::warn, "a variable of tracing is wrong",
               {{"variable", warning.variable},
@@ -96,9 +93,11 @@ GatewayTracing::GatewayTracing(const Config& config) {
   if (!named) settings.resource.insert(settings.resource.begin(), {"service.name", "tyaprover"});
 
   std::vector<trace::SpanProcessorPtr> processors;
+  const trace::DefaultHttpTransport transport{std::make_shared<filters::TraceTransport>(),
+                                              filters::gzip_text};
   if (settings.exporter == trace::ExporterKind::console) {
     destination_ = "console";
-    processors.push_back(trace::simple(std::make_shared<trace::ConsoleSpanExporter>()));
+    processors.push_back(trace::make_processor(settings, transport));
   }
   if (settings.exporter == trace::ExporterKind::http) {
     destination_ = mask_urls(settings.endpoint->url);
@@ -108,15 +107,7 @@ GatewayTracing::GatewayTracing(const Config& config) {
       destination_ += " (https is not supported)";
     } else {
       settings.batch.on_event = log_export_event;
-      processors.push_back(trace::batch(
-          std::make_shared<trace::HttpSpanExporter>(
-              settings.endpoint->url,
-              trace::HttpExporterOptions{.transport = std::make_shared<filters::TraceTransport>(),
-                                         .gzip = filters::gzip_text,
-                                         .compress = settings.compress,
-                                         .format = settings.endpoint->format,
-                                         .headers = settings.headers}),
-          settings.batch));
+      processors.push_back(trace::make_processor(settings, transport));
       log_event(LogLevel::info, "traces are sent",
                 {{"endpoint", destination_},
                  {"protocol", to_string(settings.endpoint->format)},

@@ -356,19 +356,7 @@ TEST(BatchProcessor, RefusesImpossibleOptions) {
   EXPECT_THROW((void)batch(exporter, {.export_timeout = -1s}), std::invalid_argument);
 }
 
-// T36. The child reports over a pipe which spans it exported. TSan cannot follow threads that are
-// made in the child of a process that had some.
-#if defined(__SANITIZE_THREAD__)
-#define TYAPROVER_TEST_FORK 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TYAPROVER_TEST_FORK 0
-#endif
-#endif
-#ifndef TYAPROVER_TEST_FORK
-#define TYAPROVER_TEST_FORK 1
-#endif
-
+// T36. The child reports over a pipe which spans it exported.
 #if TYAPROVER_TEST_FORK
 TEST(BatchProcessor, AChildOfAForkHasAnEmptyQueueAndAWorkingExporter) {
   Keeping test(std::make_shared<KeepingExporter>());

@@ -7,6 +7,7 @@
 #include "tyaprover/base/parse.h"
 #include "tyaprover/base/text.h"
 #include "tyaprover/trace/baggage.h"
+#include "tyaprover/trace/console_exporter.h"
 
 namespace tyaprover::trace {
 namespace {
@@ -381,6 +382,26 @@ double chosen_share(const SamplerSettings& settings) noexcept {
       break;
   }
   return settings.ratio;
+}
+
+SpanProcessorPtr make_processor(const TraceSettings& settings,
+                                const DefaultHttpTransport& transport) {
+  switch (settings.exporter) {
+    case ExporterKind::none:
+      break;
+    case ExporterKind::console:
+      return simple(std::make_shared<ConsoleSpanExporter>());
+    case ExporterKind::http:
+      return batch(
+          std::make_shared<HttpSpanExporter>(
+              settings.endpoint->url, HttpExporterOptions{.transport = transport.transport,
+                                                          .gzip = transport.gzip,
+                                                          .compress = settings.compress,
+                                                          .format = settings.endpoint->format,
+                                                          .headers = settings.headers}),
+          settings.batch);
+  }
+  return nullptr;
 }
 
 SamplerPtr make_sampler(const SamplerSettings& settings) {

@@ -80,4 +80,9 @@ using GetVariable = std::function<std::optional<std::string>(std::string_view na
 // An empty variable counts as unset, as the standard says.
 [[nodiscard]] TraceSettings read_trace_environment(const GetVariable& get);
 
+// What sends spans where the settings say: to the console each at once, over `transport` in
+// batches; null for nowhere. Throws like HttpSpanExporter.
+[[nodiscard]] SpanProcessorPtr make_processor(const TraceSettings& settings,
+                                              const DefaultHttpTransport& transport);
+
 }  // namespace tyaprover::trace

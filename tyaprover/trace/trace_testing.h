@@ -14,6 +14,18 @@
 #include "tyaprover/trace/http_exporter.h"
 #include "tyaprover/trace/tracer.h"
 
+// Whether a test may start threads in the child of a process that has some: TSan cannot follow it.
+#if defined(__SANITIZE_THREAD__)
+#define TYAPROVER_TEST_FORK 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TYAPROVER_TEST_FORK 0
+#endif
+#endif
+#ifndef TYAPROVER_TEST_FORK
+#define TYAPROVER_TEST_FORK 1
+#endif
+
 namespace tyaprover::trace {
 
 // Keeps copies of what it is given. Thread-safe.
