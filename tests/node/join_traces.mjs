@@ -11,6 +11,7 @@ import http from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import readline from 'node:readline'
+import { fileURLToPath } from 'node:url'
 
 const tyaprover = process.argv[2]
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'join-traces-'))
@@ -85,7 +86,7 @@ async function stop(...running) {
 }
 
 async function startService(name, propagator, next) {
-  const child = start(process.execPath, [path.join(import.meta.dirname, 'traced_service.cjs')], {
+  const child = start(process.execPath, [fileURLToPath(new URL('traced_service.cjs', import.meta.url))], {
     NAME: name,
     PROPAGATOR: propagator,
     COLLECTOR: collectorUrl,
