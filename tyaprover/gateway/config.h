@@ -30,7 +30,16 @@ using namespace std::chrono_literals;
 inline constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
 enum class Environment { development, production };
-enum class Balance { p2c, round_robin, random };
+enum class Balance { p2c, round_robin, random, consistent_hash };
+
+enum class HealthCheckType { http, tcp };
+
+// Status codes, both ends included.
+struct StatusRange {
+  int first = 0;
+  int last = 0;
+  bool operator==(const StatusRange&) const = default;
+};
 
 // One upstream address as written: http://host:port or http+unix:///path.
 struct Target {
@@ -40,6 +49,7 @@ struct Target {
   std::string path;  // of the unix socket
   // As written, for messages and logs.
   std::string url;
+  unsigned weight = 1;
   bool operator==(const Target&) const = default;
 };
 
@@ -56,6 +66,20 @@ struct Timeouts {
   Nanos tunnel = 1h;          // upgraded connection without a byte
   Nanos upstream_idle = 30s;  // pooled upstream connection
   bool operator==(const Timeouts&) const = default;
+};
+
+// Of the active checks of an upstream's targets.
+struct HealthCheckConfig {
+  bool enabled = false;
+  HealthCheckType type = HealthCheckType::http;
+  std::string path = "/health";
+  std::vector<StatusRange> statuses = {{200, 399}};  // that pass
+  Nanos interval = 10s;
+  Nanos timeout = 2s;
+  unsigned unhealthy_after = 2;  // failed checks in a row
+  unsigned healthy_after = 2;    // passed checks in a row
+  Nanos slow_start = 30s;        // of a target that came back, until it gets its whole share
+  bool operator==(const HealthCheckConfig&) const = default;
 };
 
 struct Limits {
@@ -86,7 +110,9 @@ struct AppConfig {
   std::string path = "/";
   std::vector<Target> targets;
   Balance balance = Balance::p2c;
+  std::string hash_by = "client";    // of consistent_hash: see balancing.h
   std::string host_header = "keep";  // keep | target | a value
+  HealthCheckConfig health_check;
   Timeouts timeouts;
   std::uint64_t body_limit = 100ull * 1024 * 1024;
   CompressionConfig compression;
@@ -176,6 +202,7 @@ struct Config {
   bool forwarded_header = false;         // also send Forwarded (RFC 7239)
   Endpoints endpoints;
   std::vector<AppConfig> apps;
+  HealthCheckConfig health_check;
   Timeouts timeouts;
   Limits limits;
   CompressionConfig compression;

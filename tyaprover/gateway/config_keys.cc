@@ -8,6 +8,7 @@
 
 #include "tyaprover/base/parse.h"
 #include "tyaprover/base/text.h"
+#include "tyaprover/gateway/balancing.h"
 #include "tyaprover/gateway/listen_address.h"
 #include "tyaprover/gateway/network.h"
 #include "tyaprover/gateway/secrets.h"
@@ -35,6 +36,9 @@ Section& section_of(ConfigView view) {
   }
   if constexpr (std::is_same_v<Section, filters::MetricsOptions>) {
     return of_app_or_gateway(&AppConfig::metrics, &Config::app_metrics);
+  }
+  if constexpr (std::is_same_v<Section, HealthCheckConfig>) {
+    return of_app_or_gateway(&AppConfig::health_check, &Config::health_check);
   }
   if constexpr (std::is_same_v<Section, Timeouts>) {
     return of_app_or_gateway(&AppConfig::timeouts, &Config::timeouts);
@@ -113,11 +117,31 @@ constexpr ConfigKey kKeys[] = {
     {"path", kApp, KeyType::path, kField<&AppConfig::path>,
      "Prefix of the paths it serves, in whole segments; the longest prefix wins"},
     {"upstream.targets", kApp, KeyType::targets, kField<&AppConfig::targets>,
-     "Where its requests go; required"},
+     "Where its requests go; required. `URL weight=3` gets three times the share of one without"},
     {"upstream.balance", kApp, KeyType::choice, kField<&AppConfig::balance>,
-     "How a target is chosen; p2c = the less busy of two random ones"},
+     "How a target is chosen; p2c = of two random ones the less busy and faster"},
+    {"upstream.hash_by", kApp, KeyType::hash_by, kField<&AppConfig::hash_by>,
+     "What keeps requests on one target when balance is consistent_hash"},
     {"upstream.host", kApp, KeyType::host_header, kField<&AppConfig::host_header>,
      "The Host field that the upstream sees: the client's, the target's or a value"},
+
+    {"health_check.enabled", kBoth, KeyType::boolean, kField<&HealthCheckConfig::enabled>,
+     "Ask each target again and again whether it works, and send it no requests while it does not"},
+    {"health_check.type", kBoth, KeyType::choice, kField<&HealthCheckConfig::type>,
+     "How: http = GET of the path, tcp = a connection is enough"},
+    {"health_check.path", kBoth, KeyType::path, kField<&HealthCheckConfig::path>,
+     "Path that is asked for"},
+    {"health_check.statuses", kBoth, KeyType::statuses, kField<&HealthCheckConfig::statuses>,
+     "Status codes that pass"},
+    {"health_check.interval", kBoth, KeyType::duration, kField<&HealthCheckConfig::interval>,
+     "From one check to the next, a tenth more or less", 10 * kMillisecond, kDay},
+    timeout("health_check.timeout", kBoth, kField<&HealthCheckConfig::timeout>, "Connecting and the answer's head together"),
+    {"health_check.unhealthy_after", kBoth, KeyType::integer, kField<&HealthCheckConfig::unhealthy_after>,
+     "Failed checks in a row that take a target out", 1, 1000},
+    {"health_check.healthy_after", kBoth, KeyType::integer, kField<&HealthCheckConfig::healthy_after>,
+     "Passed checks in a row that bring it back", 1, 1000},
+    {"health_check.slow_start", kBoth, KeyType::duration, kField<&HealthCheckConfig::slow_start>,
+     "Time in which a target that came back is given more and more of its share", 0, kDay},
 
     timeout("timeouts.first_head", kTop, kField<&Timeouts::first_head>, "Connect to the end of the first request head"),
     timeout("timeouts.request_head", kTop, kField<&Timeouts::request_head>, "First byte to the end of a later request head"),
@@ -286,7 +310,11 @@ struct Names<Environment> {
 };
 template <>
 struct Names<Balance> {
-  static constexpr std::string_view kAll[] = {"p2c", "round_robin", "random"};
+  static constexpr std::string_view kAll[] = {"p2c", "round_robin", "random", "consistent_hash"};
+};
+template <>
+struct Names<HealthCheckType> {
+  static constexpr std::string_view kAll[] = {"http", "tcp"};
 };
 template <>
 struct Names<LogFormat> {
@@ -312,6 +340,8 @@ struct Names<filters::Semconv> {
 constexpr std::string_view kPropagators[] = {"tracecontext", "baggage", "b3",
                                              "b3multi",      "jaeger",  "xray"};
 constexpr std::string_view kWays[] = {"loopback", "key"};
+constexpr std::string_view kWeight = "weight=";
+constexpr std::uint64_t kMaxWeight = 100;
 constexpr std::string_view kEncodings[] = {"zstd", "br", "gzip"};
 
 std::string list_of(std::span<const std::string_view> names) {
@@ -458,16 +488,13 @@ requires(!std::is_same_v<T, std::string>) Result<void, ValueError> read(const Co
 }
 
 template <class Enum>
-requires std::is_enum_v<Enum> Result<void, ValueError> read(const ConfigKey& key,
-                                                            std::string_view text, Enum& out) {
+requires std::is_enum_v<Enum> Result<void, ValueError> read(const ConfigKey&, std::string_view text,
+                                                            Enum& out) {
   const auto& names = Names<Enum>::kAll;
   const auto found = std::ranges::find(names, text);
   if (found != std::end(names)) {
     out = static_cast<Enum>(found - std::begin(names));
     return {};
-  }
-  if (key.path == "upstream.balance" && text == "consistent_hash") {
-    return wrong("is not supported in this version yet", "allowed: " + list_of(names));
   }
   const auto close = closest_match(text, names);
   return wrong("is none of the values that it may have",
@@ -560,6 +587,9 @@ Result<void, ValueError> check_text(const ConfigKey& key, std::string_view text)
       return {};
     case KeyType::exporter:
       return check_exporter(text);
+    case KeyType::hash_by:
+      if (HashBy::parse(text)) return {};
+      return wrong("is nothing that a request can be hashed by", "allowed: " + allowed_values(key));
     default:
       return {};
   }
@@ -642,8 +672,37 @@ Result<std::string, ValueError> read_item(const ConfigKey& key, std::string_view
 Result<Network, ValueError> read_item(const ConfigKey&, std::string_view text, Network*) {
   return parse_network(text);
 }
+// "204" or "200-399".
+Result<StatusRange, ValueError> read_item(const ConfigKey&, std::string_view text, StatusRange*) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_u64(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_u64(text.substr(dash + 1));
+  if (!first || !last || *first < 100 || *last > 599 || *first > *last) {
+    return wrong("is neither a status code nor a range of them",
+                 "write for example \"204\" or \"200-399\"");
+  }
+  return StatusRange{static_cast<int>(*first), static_cast<int>(*last)};
+}
+// "URL" or "URL weight=N".
 Result<Target, ValueError> read_item(const ConfigKey&, std::string_view text, Target*) {
-  return parse_target(text);
+  const std::size_t space = text.find(' ');
+  Result<Target, ValueError> target = parse_target(text.substr(0, space));
+  if (!target || space == std::string_view::npos) return target;
+  std::string_view weight = trim(text.substr(space));
+  const bool named = weight.starts_with(kWeight);
+  if (named) weight.remove_prefix(kWeight.size());
+  const auto value = parse_u64(weight);
+  if (!named || !value || *value < 1 || *value > kMaxWeight) {
+    return wrong("has more than a URL", "only a weight may follow, \"" + target->url +
+                                            " weight=3\", 1 … " + std::to_string(kMaxWeight));
+  }
+  target->weight = static_cast<unsigned>(*value);
+  return target;
+}
+
+std::string format_statuses(const StatusRange& range) {
+  std::string text = std::to_string(range.first);
+  return range.first == range.last ? text : text + '-' + std::to_string(range.last);
 }
 
 // What makes two items of a list the same.
@@ -652,6 +711,9 @@ const std::string& identity(const std::string& item) {
 }
 std::string identity(const Network& item) {
   return format_network(item);
+}
+std::string identity(const StatusRange& item) {
+  return format_statuses(item);
 }
 std::string identity(const Target& item) {
   return item.unix_socket ? item.path : item.host + ' ' + std::to_string(item.port);
@@ -670,7 +732,8 @@ Result<void, ItemError> read_list(const ConfigKey& key, std::span<const std::str
     }
     values.push_back(std::move(*value));
   }
-  const bool may_be_empty = key.type != KeyType::listeners && key.type != KeyType::targets;
+  const bool may_be_empty = key.type != KeyType::listeners && key.type != KeyType::statuses &&
+                            key.type != KeyType::targets;
   if (values.empty() && !may_be_empty) return err(ItemError{0, {"must not be empty", ""}});
   out = std::move(values);
   return {};
@@ -738,8 +801,15 @@ void write(const ConfigKey&, const std::vector<std::string>& values, ValueText& 
 void write(const ConfigKey&, const std::vector<Network>& values, ValueText& out) {
   for (const Network& value : values) out.items.push_back(format_network(value));
 }
+void write(const ConfigKey&, const std::vector<StatusRange>& values, ValueText& out) {
+  for (const StatusRange& value : values) out.items.push_back(format_statuses(value));
+}
 void write(const ConfigKey&, const std::vector<Target>& values, ValueText& out) {
-  for (const Target& value : values) out.items.push_back(value.url);
+  for (const Target& value : values) {
+    const bool plain = value.weight == 1;
+    out.items.push_back(
+        plain ? value.url : value.url + ' ' + std::string(kWeight) + std::to_string(value.weight));
+  }
 }
 
 bool stands_in(const ConfigKey& key, KeyScope where) noexcept {
@@ -793,6 +863,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "host";
     case KeyType::exporter:
       return "URL";
+    case KeyType::hash_by:
+      return "part of a request";
     case KeyType::secret:
       return "secret";
     case KeyType::listeners:
@@ -809,6 +881,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "list of ways";
     case KeyType::propagators:
       return "list of propagators";
+    case KeyType::statuses:
+      return "list of status codes";
     case KeyType::targets:
       return "list of URLs";
   }
@@ -909,6 +983,8 @@ std::string allowed_values(const ConfigKey& key) {
       return "keep, target, a host";
     case KeyType::exporter:
       return "URL, console, stdout, none";
+    case KeyType::hash_by:
+      return "client, path, header:NAME, cookie:NAME";
     case KeyType::secret:
       return "text";
     case KeyType::listeners:
@@ -925,8 +1001,10 @@ std::string allowed_values(const ConfigKey& key) {
       return list_of(kWays);
     case KeyType::propagators:
       return list_of(kPropagators);
+    case KeyType::statuses:
+      return "204, 200-399";
     case KeyType::targets:
-      return "http://host:port, http+unix:///path";
+      return "http://host:port, http+unix:///path, each with weight=N";
   }
   return "";
 }
@@ -940,6 +1018,7 @@ Config default_config() {
 }
 
 void apply_defaults(const Config& config, AppConfig& app) {
+  app.health_check = config.health_check;
   app.timeouts = config.timeouts;
   app.body_limit = config.limits.body;
   app.compression = config.compression;

@@ -52,6 +52,7 @@ enum class KeyType {
   path,
   host_header,
   exporter,
+  hash_by,
   secret,
   listeners,
   networks,
@@ -60,6 +61,7 @@ enum class KeyType {
   paths,
   ways,
   propagators,
+  statuses,
   targets,
 };
 
@@ -73,9 +75,10 @@ using Field =
                  FieldOf<std::optional<std::uint64_t>>, FieldOf<double>,
                  FieldOf<std::optional<double>>, FieldOf<Nanos>, FieldOf<std::optional<Nanos>>,
                  FieldOf<std::string>, FieldOf<std::optional<std::string>>, FieldOf<Environment>,
-                 FieldOf<Balance>, FieldOf<LogFormat>, FieldOf<metrics::Naming>,
-                 FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>, FieldOf<filters::Semconv>,
-                 FieldOf<std::vector<std::string>>, FieldOf<std::vector<Network>>,
+                 FieldOf<Balance>, FieldOf<HealthCheckType>, FieldOf<LogFormat>,
+                 FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>,
+                 FieldOf<filters::Semconv>, FieldOf<std::vector<std::string>>,
+                 FieldOf<std::vector<Network>>, FieldOf<std::vector<StatusRange>>,
                  FieldOf<std::vector<Target>>>;
 
 struct ConfigKey {

@@ -204,9 +204,10 @@ Task<void> Proxying::run() {
   std::size_t tries = 0;
   Failure failure{.reason = Reason::no_healthy_upstream,
                   .what = upstream_.size() == 0 ? "no address of the upstream is known yet"
-                                                : "every target was tried"};
+                                                : "no target is healthy"};
+  const std::optional<std::uint64_t> hash = upstream_.hash_of(e_);
   while (tries < kMaxTries) {
-    WorkerTarget* const target = upstream_.pick(std::span(tried.data(), tries));
+    WorkerTarget* const target = upstream_.pick(std::span(tried.data(), tries), hash);
     if (target == nullptr) break;
     tried[tries++] = target;
     authority_ = target->target->authority;
@@ -415,8 +416,13 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   const http::Timings& t = e_.timings;
   const bool answered = failure.reason == Reason::none && t.upstream_first_byte != TimePoint{};
   const int status = answered ? connection().head().status : 0;
-  target.metrics->finished(status, failure.reason,
-                           answered ? t.upstream_first_byte - t.upstream_acquired : Nanos(-1));
+  const Nanos waited = answered ? t.upstream_first_byte - t.upstream_acquired : Nanos(-1);
+  target.metrics->finished(status, failure.reason, waited);
+  if (answered) {
+    target.load.latency.observe(waited, t.upstream_first_byte);
+  } else if (failure.reason == Reason::upstream_response_timeout) {
+    target.load.latency.observe(worker_.now() - t.upstream_acquired, worker_.now());
+  }
   if (options_.tracing != nullptr) {
     filters::describe_upstream_answer(*options_.tracing, e_.upstream_span, status, failure.reason);
   }

@@ -16,10 +16,29 @@ bool needs_lookup(const Target& target) {
          ::inet_pton(AF_INET6, target.host.c_str(), bytes) != 1;
 }
 
+bool is_same(const UpstreamTarget& a, const UpstreamTarget& b) {
+  return a.endpoint == b.endpoint && a.url == b.url;
+}
+
 bool same_addresses(const TargetList& a, const TargetList& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
-    return x->endpoint == y->endpoint && x->url == y->url;
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return is_same(*x, *y); });
+}
+
+// Each app knows its targets by itself: two apps may judge one address differently. What stays in
+// an app's list stays the same object, with all that is known of it.
+void take_known(const TargetList& before, TargetList& list) {
+  for (auto& target : list) {
+    const auto known = std::find_if(before.begin(), before.end(),
+                                    [&](const auto& one) { return is_same(*one, *target); });
+    if (known != before.end()) {
+      target = *known;
+      continue;
+    }
+    UpstreamTarget own = *target;
+    own.state = std::make_shared<TargetState>();
+    target = std::make_shared<const UpstreamTarget>(std::move(own));
+  }
 }
 
 }  // namespace
@@ -75,6 +94,7 @@ void Resolver::refresh() {
       list.insert(list.end(), found.begin(), found.end());
     }
     if (!same_addresses(published_[i], list)) {
+      take_known(published_[i], list);
       published_[i] = list;
       publish_(i, list);
     }

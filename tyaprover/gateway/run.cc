@@ -24,6 +24,7 @@
 #include "tyaprover/gateway/demo_app.h"
 #include "tyaprover/gateway/gateway.h"
 #include "tyaprover/gateway/health.h"
+#include "tyaprover/gateway/health_checker.h"
 #include "tyaprover/gateway/listen_address.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/gateway/resolver.h"
@@ -215,6 +216,7 @@ class Gateway {
             [&gateway = unit->gateway, app, targets] { gateway.update_targets(app, targets); });
       }
       upstream_check_.update(app, targets);
+      health_checker_.update(app, targets);
     });
     register_checks();
     register_metrics();
@@ -276,6 +278,8 @@ class Gateway {
     });
     registry.add_collector("tracing",
                            [this](metrics::Collection& out) { shared_->tracing.collect(out); });
+    registry.add_collector("health_checks",
+                           [this](metrics::Collection& out) { health_checker_.collect(out); });
     registry.add_collector("gateway", [this](metrics::Collection& out) { collect(out); });
   }
 
@@ -465,6 +469,7 @@ class Gateway {
   GracefulShutdown shutdown_;
   std::optional<filters::AccessLogWriter> log_writer_;
   UpstreamCheck upstream_check_{config_};
+  HealthChecker health_checker_{config_};
   std::optional<Demo> demo_;
   std::unique_ptr<GatewayShared> shared_;
   std::vector<std::unique_ptr<Unit>> units_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "tyaprover/base/ids.h"
 #include "tyaprover/http/address.h"
@@ -15,6 +16,10 @@ namespace {
 
 // How long a target whose connect failed is passed over while others are there.
 constexpr Nanos kAvoid = std::chrono::seconds(1);
+// Of a target's usual requests, right after it came back.
+constexpr double kFirstShare = 0.05;
+// In place of a count.
+constexpr std::uint32_t kNoCandidate = std::numeric_limits<std::uint32_t>::max();
 
 std::string with_port(std::string_view host, std::uint16_t port) {
   const bool v6 = host.find(':') != std::string_view::npos;
@@ -31,12 +36,20 @@ std::string authority_of(const Target& target) {
 
 }  // namespace
 
+double TargetState::share(TimePoint now, Nanos slow_start) const noexcept {
+  const TimePoint::rep back_at = back_at_.load(std::memory_order_relaxed);
+  if (back_at == 0) return 1;
+  const auto since = static_cast<double>(now.time_since_epoch().count() - back_at);
+  const auto whole = static_cast<double>(slow_start.count());
+  return since >= whole ? 1 : std::max(kFirstShare, since / whole);
+}
+
 TargetList resolve_target(const Target& target, std::string& problem) {
   TargetList list;
   if (target.unix_socket) {
     list.push_back(std::make_shared<const UpstreamTarget>(
         UpstreamTarget{http::Endpoint::unix_path(target.path), "unix:" + target.path,
-                       authority_of(target), target.url, target.path}));
+                       authority_of(target), target.url, target.path, 0, target.weight}));
     return list;
   }
   addrinfo hints{};
@@ -58,6 +71,7 @@ TargetList resolve_target(const Target& target, std::string& problem) {
     one.address = with_port(one.host, target.port);
     one.authority = authority_of(target);
     one.url = target.url;
+    one.weight = target.weight;
     list.push_back(std::make_shared<const UpstreamTarget>(std::move(one)));
   }
   ::freeaddrinfo(found);
@@ -66,7 +80,9 @@ TargetList resolve_target(const Target& target, std::string& problem) {
 
 WorkerUpstream::WorkerUpstream(http::Worker& worker, const AppConfig& app,
                                const http::ClientOptions& options, UpstreamMetrics& metrics)
-    : worker_(worker), app_(app), options_(options), metrics_(metrics), next_(worker.index()) {}
+    : worker_(worker), app_(app), options_(options), metrics_(metrics) {
+  if (app.balance == Balance::consistent_hash) hash_by_ = HashBy::parse(app.hash_by);
+}
 
 void WorkerUpstream::update(const TargetList& targets) {
   std::vector<std::unique_ptr<WorkerTarget>> updated;
@@ -85,40 +101,77 @@ void WorkerUpstream::update(const TargetList& targets) {
     if (gone != nullptr) retired_.push_back(std::move(gone));
   }
   std::erase_if(retired_, [](const auto& target) { return target->pool.in_use() == 0; });
+  const bool first = targets_.empty();
   targets_ = std::move(updated);
+  // Workers begin at different targets.
+  if (first && !targets_.empty()) targets_[worker_.index() % targets_.size()]->load.turn = 1;
+  if (hash_by_) {
+    std::vector<resilience::ConsistentHash::Target> ids;
+    for (const auto& target : targets_) {
+      ids.push_back({target->target->address, target->load.weight});
+    }
+    ring_.emplace(ids);
+  }
 }
 
-WorkerTarget* WorkerUpstream::pick(std::span<WorkerTarget* const> tried) {
+std::optional<std::uint64_t> WorkerUpstream::hash_of(
+    const http::Exchange& exchange) const noexcept {
+  return hash_by_ ? gateway::hash_of(*hash_by_, exchange) : std::nullopt;
+}
+
+WorkerTarget* WorkerUpstream::pick(std::span<WorkerTarget* const> tried,
+                                   std::optional<std::uint64_t> hash) {
   if (targets_.size() == 1) {
-    return tried.empty() ? targets_.front().get() : nullptr;
+    WorkerTarget& only = *targets_.front();
+    return tried.empty() && only.target->state->is_healthy() ? &only : nullptr;
   }
   const TimePoint now = worker_.now();
   candidates_.clear();
-  for (const bool avoid : {true, false}) {
+  candidate_targets_.clear();
+  for (const bool first_choice : {true, false}) {
     for (const auto& target : targets_) {
       if (std::find(tried.begin(), tried.end(), target.get()) != tried.end()) continue;
-      if (avoid && target->avoid_until > now) continue;
-      candidates_.push_back(target.get());
+      if (!target->target->state->is_healthy()) continue;
+      if (first_choice && !is_first_choice(*target, now)) continue;
+      candidates_.push_back({&target->load, target->pool.in_use()});
+      candidate_targets_.push_back(target.get());
     }
     if (!candidates_.empty()) break;
   }
-  const std::size_t n = candidates_.size();
-  if (n == 0) return nullptr;
-  if (n == 1) return candidates_.front();
+  if (candidates_.empty()) return nullptr;
+  if (candidates_.size() == 1) return candidate_targets_.front();
   switch (app_.balance) {
     case Balance::round_robin:
-      return candidates_[next_++ % n];
+      return candidate_targets_[pick_round_robin(candidates_)];
     case Balance::random:
-      return candidates_[random_u64() % n];
+      return candidate_targets_[pick_random(candidates_)];
+    case Balance::consistent_hash:
+      // A request without the key may go anywhere.
+      if (hash) return pick_by_hash(*hash);
+      break;
     case Balance::p2c:
       break;
   }
-  // The less busy of two different random ones: nearly as even as asking all, without herding.
-  const std::uint64_t random = random_u64();
-  const std::size_t i = (random & 0xffffffff) % n;
-  const std::size_t j = (i + 1 + (random >> 32) % (n - 1)) % n;
-  return candidates_[i]->pool.in_use() <= candidates_[j]->pool.in_use() ? candidates_[i]
-                                                                        : candidates_[j];
+  return candidate_targets_[pick_p2c(candidates_, now)];
+}
+
+bool WorkerUpstream::is_first_choice(const WorkerTarget& target, TimePoint now) const noexcept {
+  if (target.avoid_until > now) return false;
+  const double share = target.target->state->share(now, app_.health_check.slow_start);
+  return share >= 1 || static_cast<double>(random_u64() >> 11) * 0x1p-53 < share;
+}
+
+WorkerTarget* WorkerUpstream::pick_by_hash(std::uint64_t hash) {
+  in_flight_.assign(targets_.size(), kNoCandidate);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (at < candidate_targets_.size() && candidate_targets_[at] == targets_[i].get()) {
+      in_flight_[i] = static_cast<std::uint32_t>(candidates_[at++].in_flight);
+    }
+  }
+  const auto picked = ring_->pick(hash, in_flight_,
+                                  [this](std::size_t i) { return in_flight_[i] != kNoCandidate; });
+  return targets_[*picked].get();
 }
 
 void WorkerUpstream::note_connect_failure(WorkerTarget& target) noexcept {

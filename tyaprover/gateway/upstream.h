@@ -6,23 +6,48 @@
 // a new TargetList.
 //
 //   WorkerUpstream upstream(worker, app, options, metrics);
-//   WorkerTarget* target = upstream.pick(tried);
+//   WorkerTarget* target = upstream.pick(tried, upstream.hash_of(exchange));
 //   http::ClientConnection* connection = target->pool.take();
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tyaprover/gateway/balancing.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/upstream_metrics.h"
 #include "tyaprover/http/client.h"
 #include "tyaprover/http/stream.h"
+#include "tyaprover/resilience/consistent_hash.h"
 
 namespace tyaprover::gateway {
+
+// What all workers know of a target of an app. Thread-safe: relaxed atomics, as each value stands
+// for itself and may be seen a moment late.
+class TargetState {
+ public:
+  [[nodiscard]] bool is_healthy() const noexcept {
+    return healthy_.load(std::memory_order_relaxed);
+  }
+  void go_down() noexcept { healthy_.store(false, std::memory_order_relaxed); }
+  void come_back(TimePoint now) noexcept {
+    back_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    healthy_.store(true, std::memory_order_relaxed);
+  }
+  // The part of its usual share that it gets: it grows during `slow_start` after a return, from a
+  // twentieth to 1.
+  [[nodiscard]] double share(TimePoint now, Nanos slow_start) const noexcept;
+
+ private:
+  std::atomic<bool> healthy_{true};
+  std::atomic<TimePoint::rep> back_at_{0};  // 0: it was never away
+};
 
 // One address to connect to. A host name with several addresses gives several (R6.7).
 struct UpstreamTarget {
@@ -32,6 +57,8 @@ struct UpstreamTarget {
   std::string url;         // as configured
   std::string host = {};   // of the address, or the path of the unix socket
   std::uint16_t port = 0;  // 0: a unix socket
+  unsigned weight = 1;
+  std::shared_ptr<TargetState> state = std::make_shared<TargetState>();
 };
 using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
 
@@ -44,11 +71,14 @@ struct WorkerTarget {
                const http::ClientOptions& options, UpstreamMetrics& upstream_metrics)
       : target(std::move(t)),
         pool(worker, options),
-        metrics(upstream_metrics.target(app.name, target->address, pool.counters())) {}
+        metrics(upstream_metrics.target(app.name, target->address, pool.counters())) {
+    load.weight = target->weight;
+  }
 
   std::shared_ptr<const UpstreamTarget> target;
   http::ConnectionPool pool;
   std::unique_ptr<TargetMetrics> metrics;
+  TargetLoad load;
   // Passed over until then, when another target is there: its last connect failed.
   TimePoint avoid_until{};
 };
@@ -62,9 +92,13 @@ class WorkerUpstream {
   // Takes over a resolved list; pools of addresses that stay are kept.
   void update(const TargetList& targets);
 
-  // The target for the next try, by the app's balancing; never one of `tried`. Null when none is
-  // left.
-  [[nodiscard]] WorkerTarget* pick(std::span<WorkerTarget* const> tried);
+  // What keeps the request together with others on one target; nothing unless the app balances by
+  // consistent hash and the request has the key.
+  [[nodiscard]] std::optional<std::uint64_t> hash_of(const http::Exchange& exchange) const noexcept;
+  // The target for the next try, by the app's balancing; never one of `tried`, nor an unhealthy
+  // one. Null when none is left. Allocates only until the longest list was seen.
+  [[nodiscard]] WorkerTarget* pick(std::span<WorkerTarget* const> tried,
+                                   std::optional<std::uint64_t> hash = {});
   void note_connect_failure(WorkerTarget& target) noexcept;
   void note_connect_success(WorkerTarget& target) noexcept { target.avoid_until = {}; }
 
@@ -72,14 +106,21 @@ class WorkerUpstream {
   [[nodiscard]] const AppConfig& app() const noexcept { return app_; }
 
  private:
+  [[nodiscard]] WorkerTarget* pick_by_hash(std::uint64_t hash);
+  [[nodiscard]] bool is_first_choice(const WorkerTarget& target, TimePoint now) const noexcept;
+
   http::Worker& worker_;
   const AppConfig& app_;
   const http::ClientOptions options_;
   UpstreamMetrics& metrics_;
   std::vector<std::unique_ptr<WorkerTarget>> targets_;
   std::vector<std::unique_ptr<WorkerTarget>> retired_;  // gone from the list, still in use
-  std::vector<WorkerTarget*> candidates_;               // of the pick under way; keeps its capacity
-  std::size_t next_ = 0;                                // round robin
+  std::optional<HashBy> hash_by_;
+  std::optional<resilience::ConsistentHash> ring_;  // of targets_, when the app balances by it
+  // Of the pick under way; they keep their capacity.
+  std::vector<Candidate> candidates_;
+  std::vector<WorkerTarget*> candidate_targets_;
+  std::vector<std::uint32_t> in_flight_;  // by target
 };
 
 }  // namespace tyaprover::gateway

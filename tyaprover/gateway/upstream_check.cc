@@ -83,9 +83,12 @@ CheckResult UpstreamCheck::run() {
   targets.resize(config_.apps.size());
   std::vector<Probe> probes;
   for (std::size_t app = 0; app < targets.size(); ++app) {
-    for (const auto& target : targets[app]) probes.push_back({app, target.get(), -1, false});
+    for (const auto& target : targets[app]) {
+      const bool checked = config_.apps[app].health_check.enabled;
+      probes.push_back({app, target.get(), -1, checked && target->state->is_healthy()});
+      if (!checked) start(probes.back());
+    }
   }
-  for (Probe& probe : probes) start(probe);
   wait_for(probes);
 
   CheckResult result;
@@ -106,10 +109,10 @@ CheckResult UpstreamCheck::run() {
   }
   if (!down.empty()) {
     result.status = HealthStatus::unhealthy;
-    result.detail = "no target accepts connections: " + down;
+    result.detail = "no target accepts connections or is healthy: " + down;
   } else if (!partly.empty()) {
     result.status = HealthStatus::degraded;
-    result.detail = "some targets accept no connections: " + partly;
+    result.detail = "some targets accept no connections or are unhealthy: " + partly;
   }
   return result;
 }

@@ -2,7 +2,7 @@
 // R8.1).
 //
 // Thread-safe. run() connects to each known address and hangs up; it blocks for two seconds at
-// most.
+// most. Of targets with active checks it asks their health instead.
 //
 //   health.add("upstreams", {.required = true}, [&] { return check.run(); });
 #pragma once

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tyaprover/base/ids.h"
 #include "tyaprover/gateway/upstream_check.h"
 #include "tyaprover/http/listen.h"
 #include "tyaprover/http/worker.h"
@@ -90,7 +91,8 @@ TEST_F(WorkerUpstreamTest, RoundRobinTakesEachInTurn) {
 }
 
 TEST_F(WorkerUpstreamTest, EveryBalancingTriesEachTargetOnceAndThenGivesUp) {
-  for (const Balance balance : {Balance::p2c, Balance::round_robin, Balance::random}) {
+  for (const Balance balance :
+       {Balance::p2c, Balance::round_robin, Balance::random, Balance::consistent_hash}) {
     use(balance, 4);
     std::vector<WorkerTarget*> tried;
     while (WorkerTarget* next = upstream_->pick(tried)) tried.push_back(next);
@@ -110,6 +112,43 @@ TEST_F(WorkerUpstreamTest, P2cPrefersTheLessBusy) {
   EXPECT_EQ(seen.size(), 2u);
 }
 
+TEST_F(WorkerUpstreamTest, ConsistentHashKeepsAKeyOnItsTargetUntilThatIsFull) {
+  use(Balance::consistent_hash, 4);
+  const std::uint64_t key = resilience::hash_key("user-1");
+  WorkerTarget* const own = upstream_->pick({}, key);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(upstream_->pick({}, key), own);
+
+  // Full is 1.25 times the average of the four targets, rounded up.
+  std::vector<http::ClientConnection*> connections;
+  for (int i = 0; i < 3; ++i) connections.push_back(own->pool.create());
+  WorkerTarget* const next = upstream_->pick({}, key);
+  EXPECT_NE(next, own);
+  EXPECT_EQ(upstream_->pick({}, key), next) << "the overflow has its place too";
+  for (auto* c : connections) c->release();
+  EXPECT_EQ(upstream_->pick({}, key), own);
+
+  const std::vector<WorkerTarget*> tried = {own};
+  EXPECT_EQ(upstream_->pick(tried, key), next);
+}
+
+TEST_F(WorkerUpstreamTest, ConsistentHashSpreadsRequestsWithoutAKey) {
+  use(Balance::consistent_hash, 3);
+  std::set<WorkerTarget*> seen;
+  for (int i = 0; i < 100; ++i) seen.insert(upstream_->pick({}));
+  EXPECT_EQ(seen.size(), 3u);
+}
+
+TEST_F(WorkerUpstreamTest, WeightsReachTheTargets) {
+  app_.balance = Balance::round_robin;
+  upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{}, metrics_);
+  std::vector<Target> list = {target("127.0.0.1", 1000), target("127.0.0.1", 1001)};
+  list[0].weight = 4;
+  upstream_->update(resolve(list));
+  std::map<std::string, int> picked;
+  for (int i = 0; i < 50; ++i) ++picked[upstream_->pick({})->target->address];
+  EXPECT_EQ(picked["127.0.0.1:1000"], 40);
+}
+
 TEST_F(WorkerUpstreamTest, ATargetThatRefusedIsPassedOverForASecondUnlessItIsTheLast) {
   use(Balance::round_robin, 2);
   WorkerTarget* const down = upstream_->pick({});
@@ -122,6 +161,42 @@ TEST_F(WorkerUpstreamTest, ATargetThatRefusedIsPassedOverForASecondUnlessItIsThe
   std::set<WorkerTarget*> seen;
   for (int i = 0; i < 4; ++i) seen.insert(upstream_->pick({}));
   EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST_F(WorkerUpstreamTest, AnUnhealthyTargetIsNotTakenEvenAsTheLast) {
+  for (const Balance balance :
+       {Balance::p2c, Balance::round_robin, Balance::random, Balance::consistent_hash}) {
+    use(balance, 2);
+    WorkerTarget* const down = upstream_->pick({});
+    down->target->state->go_down();
+    for (int i = 0; i < 50; ++i) EXPECT_NE(upstream_->pick({}, random_u64()), down);
+    WorkerTarget* const other = upstream_->pick({});
+    other->target->state->go_down();
+    EXPECT_EQ(upstream_->pick({}), nullptr);
+    down->target->state->come_back(clock_.now());
+    EXPECT_EQ(upstream_->pick({}), down);
+  }
+  use(Balance::p2c, 1);
+  upstream_->pick({})->target->state->go_down();
+  EXPECT_EQ(upstream_->pick({}), nullptr);
+}
+
+TEST_F(WorkerUpstreamTest, ATargetThatCameBackGetsMoreAndMoreOfItsShare) {
+  use(Balance::random, 2);
+  WorkerTarget* const back = upstream_->pick({});
+  back->target->state->go_down();
+  back->target->state->come_back(clock_.now());
+  const auto share = [&] {
+    int taken = 0;
+    for (int i = 0; i < 10'000; ++i) taken += upstream_->pick({}) == back;
+    return taken;
+  };
+  // Half of what its share of the usual is. Six standard deviations are below 300.
+  EXPECT_NEAR(share(), 250, 150);
+  clock_.advance(std::chrono::seconds(15));
+  EXPECT_NEAR(share(), 2500, 300);
+  clock_.advance(std::chrono::seconds(15));
+  EXPECT_NEAR(share(), 5000, 300);
 }
 
 TEST_F(WorkerUpstreamTest, UpdateKeepsPoolsOfAddressesThatStay) {
@@ -173,6 +248,14 @@ TEST(UpstreamCheck, TellsWhichAppsHaveNoTargetThatAccepts) {
   CheckResult result = check.run();
   EXPECT_EQ(result.status, HealthStatus::degraded);
   EXPECT_NE(result.detail.find("shop"), std::string::npos);
+
+  // What is checked actively is not connected to.
+  config.apps[0].health_check.enabled = true;
+  const TargetList checked = resolve(config.apps[0].targets);
+  check.update(0, checked);
+  EXPECT_EQ(check.run().status, HealthStatus::healthy);
+  for (const auto& one : checked) one->state->go_down();
+  EXPECT_EQ(check.run().status, HealthStatus::unhealthy);
 
   check.update(1, {});
   result = check.run();
