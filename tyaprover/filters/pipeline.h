@@ -22,10 +22,13 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 
 #include "tyaprover/http/exchange.h"
+#include "tyaprover/resilience/bulkhead.h"
 #include "tyaprover/trace/span.h"
 
 namespace tyaprover::filters {
@@ -45,6 +48,18 @@ class Exchange : public http::Exchange {
   [[nodiscard]] trace::Span& current_span() noexcept { return span; }
   trace::Span span;
   trace::Span upstream_span;  // of the try under way, or of the one that was answered
+
+  // Gives back what the request holds of its upstream. Thread-safe counts; whoever waits goes on.
+  void leave_upstream() noexcept {
+    target_place.reset();
+    target_place_of.reset();
+    upstream_place.reset();
+  }
+  // Its places among the requests that the upstream, and the target of the last try, take at once;
+  // held until the response is with the client.
+  std::optional<resilience::BulkheadPlace> upstream_place;
+  std::shared_ptr<void> target_place_of;  // keeps the target's count alive
+  std::optional<resilience::BulkheadPlace> target_place;
 };
 
 // The order, and the reason for each place (docs/design.md, "The way of a request"). Filters in
@@ -74,6 +89,7 @@ class Pipeline {
       settings = nullptr;
       span = {};
       upstream_span = {};
+      leave_upstream();
       states = {};
       entered = 0;
     }

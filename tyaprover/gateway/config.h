@@ -82,6 +82,15 @@ struct HealthCheckConfig {
   bool operator==(const HealthCheckConfig&) const = default;
 };
 
+// How many requests an upstream is given at once.
+struct ConcurrencyConfig {
+  unsigned max_in_flight = 0;             // 0: no limit
+  unsigned max_in_flight_per_target = 0;  // 0: no limit
+  unsigned max_pending = 256;             // requests that wait for others to end
+  Nanos queue_timeout = 1s;               // longest wait
+  bool operator==(const ConcurrencyConfig&) const = default;
+};
+
 struct Limits {
   std::uint64_t request_head = 64 * 1024;
   std::uint64_t fields = 100;
@@ -113,6 +122,7 @@ struct AppConfig {
   std::string hash_by = "client";    // of consistent_hash: see balancing.h
   std::string host_header = "keep";  // keep | target | a value
   HealthCheckConfig health_check;
+  ConcurrencyConfig concurrency;
   Timeouts timeouts;
   std::uint64_t body_limit = 100ull * 1024 * 1024;
   CompressionConfig compression;
@@ -203,6 +213,7 @@ struct Config {
   Endpoints endpoints;
   std::vector<AppConfig> apps;
   HealthCheckConfig health_check;
+  ConcurrencyConfig concurrency;
   Timeouts timeouts;
   Limits limits;
   CompressionConfig compression;

@@ -40,6 +40,9 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, HealthCheckConfig>) {
     return of_app_or_gateway(&AppConfig::health_check, &Config::health_check);
   }
+  if constexpr (std::is_same_v<Section, ConcurrencyConfig>) {
+    return of_app_or_gateway(&AppConfig::concurrency, &Config::concurrency);
+  }
   if constexpr (std::is_same_v<Section, Timeouts>) {
     return of_app_or_gateway(&AppConfig::timeouts, &Config::timeouts);
   }
@@ -142,6 +145,15 @@ constexpr ConfigKey kKeys[] = {
      "Passed checks in a row that bring it back", 1, 1000},
     {"health_check.slow_start", kBoth, KeyType::duration, kField<&HealthCheckConfig::slow_start>,
      "Time in which a target that came back is given more and more of its share", 0, kDay},
+
+    {"concurrency.max_in_flight", kBoth, KeyType::integer, kField<&ConcurrencyConfig::max_in_flight>,
+     "Requests of an app that its upstream is given at once, by all workers together", 1, 1'000'000, "off", 0},
+    {"concurrency.max_in_flight_per_target", kBoth, KeyType::integer, kField<&ConcurrencyConfig::max_in_flight_per_target>,
+     "Requests that one target is given at once", 1, 1'000'000, "off", 0},
+    {"concurrency.max_pending", kBoth, KeyType::integer, kField<&ConcurrencyConfig::max_pending>,
+     "Requests that wait while the limit is reached; beyond: 503", 0, 1'000'000},
+    {"concurrency.queue_timeout", kBoth, KeyType::duration, kField<&ConcurrencyConfig::queue_timeout>,
+     "Longest wait there; beyond: 503", kMillisecond, kDay},
 
     timeout("timeouts.first_head", kTop, kField<&Timeouts::first_head>, "Connect to the end of the first request head"),
     timeout("timeouts.request_head", kTop, kField<&Timeouts::request_head>, "First byte to the end of a later request head"),
@@ -1019,6 +1031,7 @@ Config default_config() {
 
 void apply_defaults(const Config& config, AppConfig& app) {
   app.health_check = config.health_check;
+  app.concurrency = config.concurrency;
   app.timeouts = config.timeouts;
   app.body_limit = config.limits.body;
   app.compression = config.compression;

@@ -65,7 +65,31 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       tracing(c),
       metrics(c),
       metrics_endpoint(c.metrics, c.environment, metrics.registry),
-      admin(c, tracing) {}
+      admin(c, tracing) {
+  for (const AppConfig& app : c.apps) upstreams.push_back(std::make_unique<SharedUpstream>(app));
+  metrics.registry.add_collector("upstreams", [this](metrics::Collection& out) { collect(out); });
+}
+
+void GatewayShared::collect(metrics::Collection& out) const {
+  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+    const SharedUpstream& upstream = *upstreams[i];
+    const std::string& app = config.apps[i].name;
+    if (!upstream.limit && config.apps[i].concurrency.max_in_flight_per_target == 0) continue;
+    if (upstream.limit) {
+      out.gauge("tyaprover_upstream_in_flight", "Requests that an upstream with a limit is given.",
+                upstream.limit->in_flight(), {{"app", app}});
+      out.gauge("tyaprover_upstream_pending", "Requests that wait for the limit of an upstream.",
+                upstream.limit->waiting(), {{"app", app}});
+    }
+    const auto shed = [&](std::string_view why, const std::atomic<std::uint64_t>& count) {
+      out.counter("tyaprover_upstream_shed_total",
+                  "Requests turned away because too many ran and waited, or waited too long.",
+                  count.load(std::memory_order_relaxed), {{"app", app}, {"why", why}});
+    };
+    shed("full", upstream.shed_full);
+    shed("timeout", upstream.shed_timeout);
+  }
+}
 
 http::ServerOptions server_options(const Config& config, std::size_t max_connections) {
   return {.head = {.head = config.limits.request_head,
@@ -103,7 +127,8 @@ GatewayWorker::GatewayWorker(http::Worker& worker, GatewayShared& shared)
       proxy_counters_(shared.metrics.proxy) {
   for (const AppConfig& app : shared.config.apps) {
     upstreams_.push_back(std::make_unique<WorkerUpstream>(
-        worker, app, client_options(shared.config, app), shared.metrics.upstreams));
+        worker, app, *shared.upstreams[upstreams_.size()], client_options(shared.config, app),
+        shared.metrics.upstreams));
   }
 }
 
@@ -310,7 +335,9 @@ void GatewayWorker::refuse(http::Exchange& base, const http::ParseError& error) 
 }
 
 void GatewayWorker::finish(http::Exchange& base) noexcept {
-  pipeline_.on_finish(static_cast<Exchange&>(base));
+  Exchange& e = static_cast<Exchange&>(base);
+  e.leave_upstream();
+  pipeline_.on_finish(e);
 }
 
 }  // namespace tyaprover::gateway

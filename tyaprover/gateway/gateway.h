@@ -32,6 +32,7 @@
 #include "tyaprover/gateway/metrics_endpoint.h"
 #include "tyaprover/gateway/proxy.h"
 #include "tyaprover/gateway/router.h"
+#include "tyaprover/gateway/shared_upstream.h"
 #include "tyaprover/gateway/upstream.h"
 #include "tyaprover/http/server.h"
 
@@ -42,6 +43,8 @@ enum class Lifecycle : std::uint8_t { starting, serving, draining };
 // What all workers share. Thread-safe: immutable, or atomic.
 struct GatewayShared {
   GatewayShared(const Config& c, HealthChecks& h, filters::AccessLogWriter& log);
+  // Metrics of what the workers share.
+  void collect(metrics::Collection& out) const;
 
   const Config& config;
   const Router router;
@@ -53,6 +56,7 @@ struct GatewayShared {
   // Relaxed would do, but readiness must not be seen before what it promises: release and acquire.
   std::atomic<Lifecycle> lifecycle{Lifecycle::starting};
   http::ServerCounters server_counters;
+  std::vector<std::unique_ptr<SharedUpstream>> upstreams;  // by app
   GatewayTracing tracing;
   GatewayMetrics metrics;
   MetricsEndpoint metrics_endpoint;

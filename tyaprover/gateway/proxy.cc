@@ -176,6 +176,9 @@ class Proxying {
   Task<Failure> connect_and_send(WorkerTarget& target, bool fresh);
   Task<Failure> send(bool reused);
   Task<Failure> receive_head(bool reused);
+  Task<PlaceWait> enter(WorkerTarget& target);
+  [[nodiscard]] TimePoint place_deadline() const noexcept;
+  [[nodiscard]] Failure shed(PlaceWait end);
   void begin_try(const WorkerTarget& target);
   void end_try(WorkerTarget& target, const Failure& failure);
   void deliver();
@@ -205,11 +208,22 @@ Task<void> Proxying::run() {
   Failure failure{.reason = Reason::no_healthy_upstream,
                   .what = upstream_.size() == 0 ? "no address of the upstream is known yet"
                                                 : "no target is healthy"};
+  SharedUpstream& shared = upstream_.shared();
+  if (shared.limit && !(e_.upstream_place = shared.limit->try_acquire())) {
+    const PlaceWait end =
+        co_await take_place(e_, *shared.limit, place_deadline(), e_.upstream_place);
+    if (end != PlaceWait::granted) co_return fail(shed(end));
+  }
   const std::optional<std::uint64_t> hash = upstream_.hash_of(e_);
   while (tries < kMaxTries) {
     WorkerTarget* const target = upstream_.pick(std::span(tried.data(), tries), hash);
     if (target == nullptr) break;
     tried[tries++] = target;
+    e_.target_place.reset();  // of the try before
+    if (target->target->state->limit() != nullptr) {
+      const PlaceWait end = co_await enter(*target);
+      if (end != PlaceWait::granted) co_return fail(shed(end));
+    }
     authority_ = target->target->authority;
     e_.upstream = target->target->address;
     begin_try(*target);
@@ -228,6 +242,38 @@ Task<void> Proxying::run() {
     if (!failure.next_target || worker_.now() >= e_.deadline) break;
   }
   fail(failure);
+}
+
+TimePoint Proxying::place_deadline() const noexcept {
+  return std::min(e_.deadline, worker_.now() + app_.concurrency.queue_timeout);
+}
+
+// Takes a place at the target. REQUIRES: it has a limit.
+Task<PlaceWait> Proxying::enter(WorkerTarget& target) {
+  e_.target_place_of = target.target->state;
+  resilience::Bulkhead& limit = *target.target->state->limit();
+  e_.target_place = limit.try_acquire();
+  if (e_.target_place) co_return PlaceWait::granted;
+  ++target.waiting;
+  const PlaceWait end = co_await take_place(e_, limit, place_deadline(), e_.target_place);
+  --target.waiting;
+  co_return end;
+}
+
+Failure Proxying::shed(PlaceWait end) {
+  SharedUpstream& shared = upstream_.shared();
+  switch (end) {
+    case PlaceWait::client_gone:
+      return {.reason = Reason::client_disconnected};
+    case PlaceWait::timeout:
+      shared.shed_timeout.fetch_add(1, std::memory_order_relaxed);
+      return {.reason = Reason::overloaded, .what = "no other request ended in time"};
+    case PlaceWait::full:
+    case PlaceWait::granted:
+      break;
+  }
+  shared.shed_full.fetch_add(1, std::memory_order_relaxed);
+  return {.reason = Reason::overloaded, .what = "too many requests wait already"};
 }
 
 Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
@@ -468,6 +514,9 @@ void Proxying::fail(const Failure& failure) {
     status = client_was_slow ? 408 : 504;
   }
   filters::reply(e_, status, failure.reason, detail, options_.reply);
+  if (failure.reason == Reason::overloaded) {
+    e_.response.fields.add(http::KnownField::retry_after, "1");
+  }
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ bool same_addresses(const TargetList& a, const TargetList& b) {
 
 // Each app knows its targets by itself: two apps may judge one address differently. What stays in
 // an app's list stays the same object, with all that is known of it.
-void take_known(const TargetList& before, TargetList& list) {
+void take_known(const AppConfig& app, const TargetList& before, TargetList& list) {
   for (auto& target : list) {
     const auto known = std::find_if(before.begin(), before.end(),
                                     [&](const auto& one) { return is_same(*one, *target); });
@@ -36,7 +36,7 @@ void take_known(const TargetList& before, TargetList& list) {
       continue;
     }
     UpstreamTarget own = *target;
-    own.state = std::make_shared<TargetState>();
+    own.state = std::make_shared<TargetState>(app);
     target = std::make_shared<const UpstreamTarget>(std::move(own));
   }
 }
@@ -94,7 +94,7 @@ void Resolver::refresh() {
       list.insert(list.end(), found.begin(), found.end());
     }
     if (!same_addresses(published_[i], list)) {
-      take_known(published_[i], list);
+      take_known(config_.apps[i], published_[i], list);
       published_[i] = list;
       publish_(i, list);
     }

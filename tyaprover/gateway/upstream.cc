@@ -78,9 +78,9 @@ TargetList resolve_target(const Target& target, std::string& problem) {
   return list;
 }
 
-WorkerUpstream::WorkerUpstream(http::Worker& worker, const AppConfig& app,
+WorkerUpstream::WorkerUpstream(http::Worker& worker, const AppConfig& app, SharedUpstream& shared,
                                const http::ClientOptions& options, UpstreamMetrics& metrics)
-    : worker_(worker), app_(app), options_(options), metrics_(metrics) {
+    : worker_(worker), app_(app), shared_(shared), options_(options), metrics_(metrics) {
   if (app.balance == Balance::consistent_hash) hash_by_ = HashBy::parse(app.hash_by);
 }
 
@@ -100,7 +100,9 @@ void WorkerUpstream::update(const TargetList& targets) {
   for (auto& gone : targets_) {
     if (gone != nullptr) retired_.push_back(std::move(gone));
   }
-  std::erase_if(retired_, [](const auto& target) { return target->pool.in_use() == 0; });
+  std::erase_if(retired_, [](const auto& target) {
+    return target->pool.in_use() == 0 && target->waiting == 0;
+  });
   const bool first = targets_.empty();
   targets_ = std::move(updated);
   // Workers begin at different targets.
@@ -156,7 +158,7 @@ WorkerTarget* WorkerUpstream::pick(std::span<WorkerTarget* const> tried,
 }
 
 bool WorkerUpstream::is_first_choice(const WorkerTarget& target, TimePoint now) const noexcept {
-  if (target.avoid_until > now) return false;
+  if (target.avoid_until > now || target.target->state->is_full()) return false;
   const double share = target.target->state->share(now, app_.health_check.slow_start);
   return share >= 1 || static_cast<double>(random_u64() >> 11) * 0x1p-53 < share;
 }

@@ -5,7 +5,7 @@
 // one worker and owns that worker's pools; names are resolved elsewhere (resolver.h) and arrive as
 // a new TargetList.
 //
-//   WorkerUpstream upstream(worker, app, options, metrics);
+//   WorkerUpstream upstream(worker, app, shared, options, metrics);
 //   WorkerTarget* target = upstream.pick(tried, upstream.hash_of(exchange));
 //   http::ClientConnection* connection = target->pool.take();
 #pragma once
@@ -21,6 +21,7 @@
 
 #include "tyaprover/gateway/balancing.h"
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/shared_upstream.h"
 #include "tyaprover/gateway/upstream_metrics.h"
 #include "tyaprover/http/client.h"
 #include "tyaprover/http/stream.h"
@@ -32,6 +33,12 @@ namespace tyaprover::gateway {
 // for itself and may be seen a moment late.
 class TargetState {
  public:
+  TargetState() = default;
+  explicit TargetState(const AppConfig& app) {
+    set_limit(limit_, app.concurrency.max_in_flight_per_target, app.concurrency);
+    most_ = app.concurrency.max_in_flight_per_target;
+  }
+
   [[nodiscard]] bool is_healthy() const noexcept {
     return healthy_.load(std::memory_order_relaxed);
   }
@@ -43,8 +50,13 @@ class TargetState {
   // The part of its usual share that it gets: it grows during `slow_start` after a return, from a
   // twentieth to 1.
   [[nodiscard]] double share(TimePoint now, Nanos slow_start) const noexcept;
+  // Of the requests that it is given at once; null if there is none.
+  [[nodiscard]] resilience::Bulkhead* limit() noexcept { return limit_ ? &*limit_ : nullptr; }
+  [[nodiscard]] bool is_full() const noexcept { return limit_ && limit_->in_flight() >= most_; }
 
  private:
+  std::optional<resilience::Bulkhead> limit_;
+  unsigned most_ = 0;
   std::atomic<bool> healthy_{true};
   std::atomic<TimePoint::rep> back_at_{0};  // 0: it was never away
 };
@@ -79,6 +91,7 @@ struct WorkerTarget {
   http::ConnectionPool pool;
   std::unique_ptr<TargetMetrics> metrics;
   TargetLoad load;
+  unsigned waiting = 0;  // requests that wait for a place there
   // Passed over until then, when another target is there: its last connect failed.
   TimePoint avoid_until{};
 };
@@ -86,8 +99,8 @@ struct WorkerTarget {
 class WorkerUpstream {
  public:
   // Borrows all but the options.
-  WorkerUpstream(http::Worker& worker, const AppConfig& app, const http::ClientOptions& options,
-                 UpstreamMetrics& metrics);
+  WorkerUpstream(http::Worker& worker, const AppConfig& app, SharedUpstream& shared,
+                 const http::ClientOptions& options, UpstreamMetrics& metrics);
 
   // Takes over a resolved list; pools of addresses that stay are kept.
   void update(const TargetList& targets);
@@ -104,6 +117,7 @@ class WorkerUpstream {
 
   [[nodiscard]] std::size_t size() const noexcept { return targets_.size(); }
   [[nodiscard]] const AppConfig& app() const noexcept { return app_; }
+  [[nodiscard]] SharedUpstream& shared() noexcept { return shared_; }
 
  private:
   [[nodiscard]] WorkerTarget* pick_by_hash(std::uint64_t hash);
@@ -111,6 +125,7 @@ class WorkerUpstream {
 
   http::Worker& worker_;
   const AppConfig& app_;
+  SharedUpstream& shared_;
   const http::ClientOptions options_;
   UpstreamMetrics& metrics_;
   std::vector<std::unique_ptr<WorkerTarget>> targets_;

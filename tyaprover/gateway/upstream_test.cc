@@ -66,7 +66,8 @@ class WorkerUpstreamTest : public testing::Test {
  protected:
   void use(Balance balance, std::size_t targets) {
     app_.balance = balance;
-    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{}, metrics_);
+    upstream_ =
+        std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_);
     std::vector<Target> list;
     for (std::size_t i = 0; i < targets; ++i) {
       list.push_back(target("127.0.0.1", static_cast<std::uint16_t>(1000 + i)));
@@ -77,6 +78,7 @@ class WorkerUpstreamTest : public testing::Test {
   ManualClock clock_;
   http::Worker worker_{0, clock_};
   AppConfig app_;
+  SharedUpstream shared_{app_};
   metrics::Registry registry_;
   UpstreamMetrics metrics_{registry_};
   std::unique_ptr<WorkerUpstream> upstream_;
@@ -140,7 +142,8 @@ TEST_F(WorkerUpstreamTest, ConsistentHashSpreadsRequestsWithoutAKey) {
 
 TEST_F(WorkerUpstreamTest, WeightsReachTheTargets) {
   app_.balance = Balance::round_robin;
-  upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, http::ClientOptions{}, metrics_);
+  upstream_ =
+      std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_);
   std::vector<Target> list = {target("127.0.0.1", 1000), target("127.0.0.1", 1001)};
   list[0].weight = 4;
   upstream_->update(resolve(list));
