@@ -116,7 +116,7 @@ GatewayTracing::GatewayTracing(const Config& config) {
   }
   if (tracing.recent > 0) {
     recent_ = std::make_shared<trace::RecentTraces>(tracing.recent);
-    processors.push_back(trace::batch(recent_, {.schedule_delay = 200ms}));
+    processors.push_back(trace::keep_recent(recent_));
   }
 
   trace::SamplerPtr sampler = trace::make_sampler(settings.sampler);

@@ -4,10 +4,41 @@
 #include <stdexcept>
 #include <utility>
 
+#include "tyaprover/trace/batch_processor.h"
 #include "tyaprover/trace/span_groups.h"
 
 namespace tyaprover::trace {
 namespace {
+
+using namespace std::chrono_literals;
+
+// How long new traces are counted before the share that is kept is chosen again, and how long a
+// share counts: once traces come more slowly nobody may be left to choose another.
+constexpr std::int64_t kWindow = Nanos(1s).count();
+constexpr std::int64_t kShareLasts = Nanos(2s).count();
+
+// Not the bits by which samplers choose: what they let through has those in common.
+std::uint64_t spread(TraceId id) noexcept {
+  const std::uint64_t x = (id.high ^ id.low) * 0x9e3779b97f4a7c15;
+  return (x ^ x >> 32) * 0xd6e8feb86659fd93;
+}
+
+class RecentProcessor final : public SpanProcessor {
+ public:
+  explicit RecentProcessor(std::shared_ptr<RecentTraces> traces)
+      : traces_(std::move(traces)), batch_(batch(traces_, {.schedule_delay = 200ms})) {}
+
+  void on_end(const SpanData& span) noexcept override {
+    if (traces_->wants(span)) batch_->on_end(span);
+  }
+  FlushResult flush(Nanos timeout) override { return batch_->flush(timeout); }
+  FlushResult shutdown(Nanos timeout) override { return batch_->shutdown(timeout); }
+  ProcessorStats stats() const override { return batch_->stats(); }
+
+ private:
+  const std::shared_ptr<RecentTraces> traces_;
+  const SpanProcessorPtr batch_;
+};
 
 std::string_view route_of(const SpanData& span) noexcept {
   const AttributeData* const route = span.find("http.route");
@@ -27,7 +58,10 @@ RecentTraces::RecentTraces(std::size_t capacity) : capacity_(capacity) {
 
 ExportResult RecentTraces::export_spans(std::span<const SpanData> spans, TimePoint /*deadline*/) {
   const std::lock_guard lock(mutex_);
+  std::int64_t now = 0;
+  std::size_t new_traces = 0;
   for (const SpanData& span : spans) {
+    now = std::max(now, span.end_unix_nanos);
     Trace*& trace = by_id_[span.trace_id];
     if (trace == nullptr) {
       if (traces_.size() == capacity_) {
@@ -35,10 +69,46 @@ ExportResult RecentTraces::export_spans(std::span<const SpanData> spans, TimePoi
         traces_.pop_front();
       }
       trace = &traces_.emplace_back(Trace{span.trace_id, {}});
+      ++new_traces;
     }
     if (trace->spans.size() < kMaxSpansPerTrace) trace->spans.emplace_back(span);
   }
+  choose_share(now, new_traces);
   return {};
+}
+
+bool RecentTraces::wants(const SpanData& span) const noexcept {
+  const std::int64_t left =
+      share_until_unix_nanos_.load(std::memory_order_relaxed) - span.end_unix_nanos;
+  // Over the limit when the wall clock was set back.
+  if (left < 0 || left > kShareLasts) return true;
+  return spread(span.trace_id) <= largest_hash_.load(std::memory_order_relaxed);
+}
+
+void RecentTraces::choose_share(std::int64_t now, std::size_t new_traces) noexcept {
+  const std::int64_t elapsed = now - window_start_;
+  if (elapsed < 0 || elapsed > kShareLasts) {  // nothing to compare with
+    window_start_ = now;
+    window_traces_ = new_traces;
+    return;
+  }
+  window_traces_ += new_traces;
+  const std::size_t limit = std::max(capacity_, kLeastPerSecond);
+  if (elapsed < kWindow && window_traces_ < limit) return;
+  constexpr auto kAll = static_cast<double>(std::numeric_limits<std::uint64_t>::max());
+  const double kept_share =
+      now <= share_until_unix_nanos_.load(std::memory_order_relaxed)
+          ? static_cast<double>(largest_hash_.load(std::memory_order_relaxed)) / kAll
+          : 1;
+  const double seconds = std::max(static_cast<double>(elapsed), 1e6) / 1e9;
+  const double per_second = static_cast<double>(window_traces_) / seconds / kept_share;
+  const double share = std::min(1.0, static_cast<double>(limit) / per_second);
+  largest_hash_.store(share == 1 ? std::numeric_limits<std::uint64_t>::max()
+                                 : static_cast<std::uint64_t>(share * kAll),
+                      std::memory_order_relaxed);
+  share_until_unix_nanos_.store(now + kShareLasts, std::memory_order_relaxed);
+  window_start_ = now;
+  window_traces_ = 0;
 }
 
 SpanExporterPtr RecentTraces::after_fork() const {
@@ -129,6 +199,11 @@ std::vector<TraceNode> RecentTraces::tree(TraceId trace_id) const {
     push_if([&](const SpanData& each) { return each.parent_span_id == span.span_id; }, depth + 1);
   }
   return nodes;
+}
+
+SpanProcessorPtr keep_recent(std::shared_ptr<RecentTraces> traces) {
+  if (traces == nullptr) throw std::invalid_argument("keep_recent() needs traces");
+  return std::make_shared<RecentProcessor>(std::move(traces));
 }
 
 }  // namespace tyaprover::trace

@@ -1,17 +1,20 @@
 // RecentTraces: the last traces, in memory, to be looked at.
 //
-// Thread-safe (one lock; exporting and looking hold it). It is a SpanExporter: give it a batch
-// processor of its own beside the one that sends spans away, with a short delay:
+// Thread-safe (one lock; exporting and looking hold it). It is a SpanExporter; keep_recent() feeds
+// it beside the processor that sends spans away:
 //
 //   auto recent = std::make_shared<RecentTraces>();
-//   auto processor = fan_out({batch(otlp_http(url)), batch(recent, {.schedule_delay = 200ms})});
+//   auto processor = fan_out({batch(otlp_http(url)), keep_recent(recent)});
 //   …
 //   for (const TraceSummary& each : recent->find({.limit = 20, .failed_only = true})) …
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -20,7 +23,7 @@
 #include <vector>
 
 #include "tyaprover/base/clock.h"
-#include "tyaprover/trace/exporter.h"
+#include "tyaprover/trace/processor.h"
 
 namespace tyaprover::trace {
 
@@ -52,12 +55,17 @@ struct TraceNode {
 class RecentTraces final : public SpanExporter {
  public:
   static constexpr std::size_t kMaxSpansPerTrace = 1000;  // later ones are left out
+  static constexpr std::size_t kLeastPerSecond = 1000;    // see wants()
 
   // `capacity` traces; throws std::invalid_argument for 0.
   explicit RecentTraces(std::size_t capacity = 1000);
 
   [[nodiscard]] ExportResult export_spans(std::span<const SpanData> spans,
                                           TimePoint deadline) override;
+  // Whether the trace of this span is one of those to be kept: all of them, but while more come in
+  // a second than the capacity (and than kLeastPerSecond) only that many, chosen by their ids.
+  // Lock-free.
+  [[nodiscard]] bool wants(const SpanData& span) const noexcept;
   // In the child of a fork: a new one, empty.
   [[nodiscard]] SpanExporterPtr after_fork() const override;
 
@@ -77,15 +85,28 @@ class RecentTraces final : public SpanExporter {
     }
   };
 
+  void choose_share(std::int64_t now, std::size_t new_traces) noexcept;
   [[nodiscard]] static TraceSummary summary_of(const Trace& trace);
   [[nodiscard]] static bool matches(const Trace& trace, const TraceSummary& summary,
                                     const TraceQuery& query) noexcept;
 
   const std::size_t capacity_;
+  // The share of the traces that is kept, as the largest hash of an id, and until when that counts.
+  // Relaxed: read at every end of a span, written a few times a second; a span that sees the one
+  // without the other is kept or not kept as others are.
+  std::atomic<std::uint64_t> largest_hash_{std::numeric_limits<std::uint64_t>::max()};
+  std::atomic<std::int64_t> share_until_unix_nanos_{0};
+
   mutable std::mutex mutex_;
-  // Under mutex_. A deque keeps its elements in place while others come and go at its ends.
+  // All below: under mutex_.
+  std::int64_t window_start_ = 0;  // in which new traces are counted
+  std::size_t window_traces_ = 0;
+  // A deque keeps its elements in place while others come and go at its ends.
   std::deque<Trace> traces_;  // oldest first
   std::unordered_map<TraceId, Trace*, HashTraceId> by_id_;
 };
+
+// Gives the spans that `traces` wants to it, on a thread of its own and within 200 ms.
+[[nodiscard]] SpanProcessorPtr keep_recent(std::shared_ptr<RecentTraces> traces);
 
 }  // namespace tyaprover::trace

@@ -127,12 +127,91 @@ TEST_F(RecentTracesTest, IsBoundedPerTrace) {
 
 TEST_F(RecentTracesTest, IsFilledByAProcessor) {
   const auto recent = std::make_shared<RecentTraces>();
-  TracerProvider provider({.processor = simple(recent)});
+  TracerProvider provider({.processor = keep_recent(recent)});
   Span root = provider.tracer("test").start_span("root");
   const TraceId id = root.context().trace_id();
   provider.tracer("test").start_span("child", {.parent = root.context()}).end();
   root.end();
+  EXPECT_TRUE(provider.flush(10s).complete());
   EXPECT_EQ(recent->tree(id).size(), 2u);
+}
+
+// A thousand traces a second and more: each is offered as a program would offer it.
+class BusyRecentTraces : public testing::Test {
+ protected:
+  // Traces of two spans at even distances; how many of them were kept whole, in part and not.
+  struct Kept {
+    int whole = 0;
+    int parts = 0;
+    int none = 0;
+  };
+  Kept run(int count, Nanos distance) {
+    Kept kept;
+    for (int i = 0; i < count; ++i) {
+      now_ += distance.count();
+      SpanData span;
+      span.trace_id = make_trace_id();
+      span.scope = &intern({"lib", "", {}});
+      span.start_unix_nanos = span.end_unix_nanos = now_;
+      int spans = 0;
+      for (const std::uint64_t id : {1, 2}) {
+        span.span_id = {id};
+        if (!traces.wants(span)) continue;
+        (void)traces.export_spans({&span, 1}, {});
+        ++spans;
+      }
+      ++(spans == 2 ? kept.whole : spans == 1 ? kept.parts : kept.none);
+    }
+    return kept;
+  }
+
+  RecentTraces traces{1000};
+
+ private:
+  std::int64_t now_ = 1'700'000'000'000'000'000;
+};
+
+TEST_F(BusyRecentTraces, KeepAllUpToAThousandASecond) {
+  const Kept kept = run(5000, 1001us);
+  EXPECT_EQ(kept.whole, 5000);
+}
+
+TEST_F(BusyRecentTraces, KeepAShareOfMore) {
+  (void)run(10'000, 20us);  // until the share is chosen
+  const Kept kept = run(100'000, 20us);
+  // Two seconds' worth. The share may be chosen anew between the two spans of a trace.
+  EXPECT_GT(kept.whole, 1500);
+  EXPECT_LT(kept.whole, 2500);
+  EXPECT_LT(kept.parts, 10);
+}
+
+TEST_F(BusyRecentTraces, KeepAllAgainWhenItIsOver) {
+  (void)run(100'000, 20us);
+  EXPECT_EQ(run(1, 2s).whole, 1);
+  EXPECT_EQ(run(1000, 10ms).whole, 1000);
+}
+
+TEST_F(BusyRecentTraces, FollowTheRate) {
+  (void)run(200'000, 20us);
+  (void)run(10'000, 500us);  // five seconds
+  const Kept kept = run(10'000, 500us);
+  EXPECT_GT(kept.whole, 4000);
+  EXPECT_LT(kept.whole, 6000);
+}
+
+TEST_F(BusyRecentTraces, ChooseNeitherByTheSamplersBits) {
+  (void)run(10'000, 20us);
+  // Ids that a ratio of 1 % lets through: its bits are all near their largest value.
+  int wanted = 0;
+  SpanData span;
+  span.end_unix_nanos = 1'700'000'000'000'000'000 + Nanos(200ms).count();
+  for (int i = 0; i < 100'000; ++i) {
+    span.trace_id = make_trace_id();
+    span.trace_id.low |= 0x00fe'0000'0000'0000;
+    wanted += traces.wants(span) ? 1 : 0;
+  }
+  EXPECT_GT(wanted, 1500);
+  EXPECT_LT(wanted, 2500);
 }
 
 TEST(RecentTracesOptions, NeedACapacity) {
