@@ -33,7 +33,7 @@ install(FILES ${PROJECT_BINARY_DIR}/TyaproverConfig.cmake ${PROJECT_BINARY_DIR}/
 # pkg-config: tyaprover-ROOM.pc, which names the rooms and the libraries below it. The prefix is found from where the
 # file lies, so that it may be chosen at the installation.
 file(RELATIVE_PATH prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-set(modules_of_compression "zlib libbrotlienc libbrotlidec libzstd")
+set(modules_of_compression "zlib libbrotlienc libbrotlidec libzstd libisal")
 set(modules_of_yaml yaml-cpp)
 set(modules_of_log spdlog)
 foreach(room ${rooms})

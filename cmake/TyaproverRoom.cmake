@@ -40,7 +40,7 @@ if(TYAPROVER_GATEWAY)
 
   add_library(tyaprover_compression INTERFACE)
   target_link_libraries(tyaprover_compression INTERFACE
-    PkgConfig::ZLIB PkgConfig::BROTLIENC PkgConfig::BROTLIDEC PkgConfig::ZSTD)
+    PkgConfig::ZLIB PkgConfig::BROTLIENC PkgConfig::BROTLIDEC PkgConfig::ZSTD PkgConfig::ISAL)
   add_library(tyaprover_yaml INTERFACE)
   target_link_libraries(tyaprover_yaml INTERFACE PkgConfig::YAML_CPP)
   add_library(tyaprover_log INTERFACE)

@@ -31,7 +31,7 @@ MAY_USE = {
     'awaitable': ['boost'],
     'telemetry': [],
     'http': ['system', 'boost', 'openssl', 'nghttp2'],
-    'filters': ['system', 'zlib', 'brotli', 'zstd'],
+    'filters': ['system', 'zlib', 'brotli', 'zstd', 'isal'],
     'gateway': ['system', 'boost', 'yaml-cpp', 'spdlog', 'fmt', 'nlohmann'],
     'cli': ['system', 'CLI11', 'spdlog', 'fmt'],
 }
@@ -40,6 +40,7 @@ MAY_USE = {
 LIBRARY = [
     (r'boost/', 'boost'), (r'openssl/', 'openssl'), (r'nghttp2/', 'nghttp2'),
     (r'zlib\.h', 'zlib'), (r'brotli/', 'brotli'), (r'z(std|std_errors|dict)\.h', 'zstd'),
+    (r'isa-l/', 'isal'),
     (r'yaml-cpp/', 'yaml-cpp'), (r'spdlog/', 'spdlog'), (r'fmt/', 'fmt'), (r'nlohmann/', 'nlohmann'),
     (r'CLI/', 'CLI11'), (r'(gtest|gmock)/', 'googletest'), (r'benchmark/', 'benchmark'),
     (r'(sys|net|netinet|arpa|linux|asm|bits)/', 'system'),
@@ -55,7 +56,7 @@ TARGET = {
     'tyaprover_asio': ['boost'],
     'tyaprover_tls': ['openssl'],
     'tyaprover_http2': ['nghttp2'],
-    'tyaprover_compression': ['zlib', 'brotli', 'zstd'],
+    'tyaprover_compression': ['zlib', 'brotli', 'zstd', 'isal'],
     'tyaprover_yaml': ['yaml-cpp'],
     'tyaprover_log': ['spdlog', 'fmt'],
     'tyaprover_commandline': ['CLI11'],

@@ -240,5 +240,15 @@ TEST(TraceTransport, GzipTextGivesAGzipStream) {
   EXPECT_EQ(decode_gzip(packed).bytes, text);
 }
 
+TEST(TraceTransport, GzipTextHasRoomForWhatCannotBePacked) {
+  std::string noise;
+  for (const std::size_t size : {0, 1, 100, 65'535, 65'536, 1'000'000}) {
+    while (noise.size() < size) noise += static_cast<char>(random_u64());
+    std::string packed;
+    ASSERT_TRUE(gzip_text(std::string_view(noise).substr(0, size), packed)) << size;
+    EXPECT_EQ(decode_gzip(packed).bytes, noise.substr(0, size)) << size;
+  }
+}
+
 }  // namespace
 }  // namespace tyaprover::filters

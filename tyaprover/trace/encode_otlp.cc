@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <vector>
+#include <utility>
 
 #include "tyaprover/base/json_writer.h"
 #include "tyaprover/base/utf8.h"
 #include "tyaprover/trace/hex.h"
 #include "tyaprover/trace/span_groups.h"
 
-// Protobuf wants the length of every nested message in front of it. The messages are described
-// once, as a template over where fields go: Measure notes the length of each message in the order
-// they begin, Write repeats the walk and takes the lengths from that list.
+// Protobuf wants the length of every nested message in front of it. Write leaves as many bytes as
+// that length will most likely take, and moves the message where it was wrong.
 //
 // Field numbers: opentelemetry/proto/{collector/trace,trace,resource,common}/v1.
 
@@ -28,80 +26,87 @@ constexpr std::size_t varint_size(std::uint64_t value) noexcept {
   return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
 }
 
-class Measure {
- public:
-  void varint_field(std::uint32_t field, std::uint64_t value) {
-    size_ += varint_size(field << 3) + varint_size(value);
-  }
-  void fixed64_field(std::uint32_t field, std::uint64_t) { size_ += varint_size(field << 3) + 8; }
-  void fixed32_field(std::uint32_t field, std::uint32_t) { size_ += varint_size(field << 3) + 4; }
-  void bytes_field(std::uint32_t field, std::string_view bytes) { add(field, bytes.size()); }
-  void text_field(std::uint32_t field, std::string_view text) { add(field, repaired_size(text)); }
-  template <class F>
-  void message(std::uint32_t field, F fields) {
-    const std::size_t index = sizes_.size();
-    sizes_.push_back(0);
-    const std::size_t before = size_;
-    fields();
-    const std::size_t size = size_ - before;
-    sizes_[index] = size;
-    size_ += varint_size(field << 3) + varint_size(size);
-  }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::vector<std::size_t> take_sizes() noexcept { return std::move(sizes_); }
-
- private:
-  void add(std::uint32_t field, std::size_t size) {
-    size_ += varint_size(field << 3) + varint_size(size) + size;
-  }
-
-  std::size_t size_ = 0;
-  std::vector<std::size_t> sizes_;
-};
-
-// Into room that Measure has found to be enough.
+// At the end of `out`, which is as long as it must be once finish() is called.
 class Write {
  public:
-  Write(char* to, std::vector<std::size_t> sizes) noexcept : to_(to), sizes_(std::move(sizes)) {}
+  explicit Write(std::string& out) : out_(out) {
+    out_.resize(out_.capacity());
+    use(0);
+  }
 
   void varint_field(std::uint32_t field, std::uint64_t value) {
+    need(2 * kMaxVarint);
     put_varint(field << 3 | varint);
     put_varint(value);
   }
   void fixed64_field(std::uint32_t field, std::uint64_t value) {
+    need(kMaxVarint + sizeof(value));
     put_varint(field << 3 | fixed64);
     put_little_endian(value);
   }
   void fixed32_field(std::uint32_t field, std::uint32_t value) {
+    need(kMaxVarint + sizeof(value));
     put_varint(field << 3 | fixed32);
     put_little_endian(value);
   }
   void bytes_field(std::uint32_t field, std::string_view bytes) {
+    need(2 * kMaxVarint + bytes.size());
     put_varint(field << 3 | delimited);
     put_varint(bytes.size());
-    put(bytes);
+    if (!bytes.empty()) std::memcpy(to_, bytes.data(), bytes.size());
+    to_ += bytes.size();
   }
   void text_field(std::uint32_t field, std::string_view text) {
-    put_varint(field << 3 | delimited);
-    if (is_ascii(text)) {
-      put_varint(text.size());
-      put(text);
-    } else {
-      repaired_.clear();
-      append_repaired(repaired_, text);
-      put_varint(repaired_.size());
-      put(repaired_);
-    }
+    if (is_ascii(text)) [[likely]]
+      return bytes_field(field, text);
+    repaired_.clear();
+    append_repaired(repaired_, text);
+    bytes_field(field, repaired_);
   }
+  // `length_size`: how many bytes the length of what `fields` writes takes, as a rule.
   template <class F>
-  void message(std::uint32_t field, F fields) {
+  void message(std::uint32_t field, F fields, std::size_t length_size = 1) {
+    need(2 * kMaxVarint);
     put_varint(field << 3 | delimited);
-    put_varint(sizes_[next_++]);
+    const std::size_t length_at = size();
+    to_ += length_size;
     fields();
+    const std::size_t message_size = size() - length_at - length_size;
+    if (varint_size(message_size) != length_size) [[unlikely]]
+      move(length_at, length_size, message_size);
+    char* const end = std::exchange(to_, begin_ + length_at);
+    put_varint(message_size);
+    to_ = end;
   }
-  [[nodiscard]] const char* end() const noexcept { return to_; }
+  void finish() { out_.resize(size()); }
 
  private:
+  static constexpr std::size_t kMaxVarint = 10;
+
+  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(to_ - begin_); }
+  void use(std::size_t size) noexcept {
+    begin_ = out_.data();
+    to_ = begin_ + size;
+    end_ = begin_ + out_.size();
+  }
+  void need(std::size_t bytes) {
+    if (static_cast<std::size_t>(end_ - to_) < bytes) [[unlikely]]
+      grow(bytes);
+  }
+  [[gnu::noinline]] void grow(std::size_t bytes) {
+    const std::size_t used = size();
+    out_.resize(std::max(2 * out_.size(), used + bytes));
+    use(used);
+  }
+  // The message behind a length that takes another number of bytes than were left for it.
+  [[gnu::noinline]] void move(std::size_t length_at, std::size_t length_size,
+                              std::size_t message_size) {
+    need(kMaxVarint);
+    const std::size_t wanted = varint_size(message_size);
+    char* const length = begin_ + length_at;
+    std::memmove(length + wanted, length + length_size, message_size);
+    to_ = length + wanted + message_size;
+  }
   void put_varint(std::uint64_t value) {
     for (; value >= 0x80; value >>= 7) *to_++ = static_cast<char>(value | 0x80);
     *to_++ = static_cast<char>(value);
@@ -111,16 +116,17 @@ class Write {
     for (std::size_t i = 0; i < sizeof(value); ++i) to_[i] = static_cast<char>(value >> (8 * i));
     to_ += sizeof(value);
   }
-  void put(std::string_view bytes) {
-    if (!bytes.empty()) std::memcpy(to_, bytes.data(), bytes.size());
-    to_ += bytes.size();
-  }
 
-  char* to_;
-  std::vector<std::size_t> sizes_;
-  std::size_t next_ = 0;
+  std::string& out_;
+  char* begin_ = nullptr;
+  char* to_ = nullptr;
+  char* end_ = nullptr;
   std::string repaired_;
 };
+
+// Of lengths: spans have mostly 128 bytes to 16 KiB, batches of them up to 2 MiB.
+constexpr std::size_t kSpanLength = 2;
+constexpr std::size_t kBatchLength = 3;
 
 // The bytes of ids in network order.
 struct IdBytes {
@@ -143,88 +149,78 @@ std::uint32_t otlp_flags(TraceFlags flags, bool is_remote) noexcept {
   return flags.bits | 0x100u | (is_remote ? 0x200u : 0u);
 }
 
-template <class Sink>
-void put_scalar(Sink& sink, std::string_view text) {
-  sink.text_field(1, text);
+void put_scalar(Write& to, std::string_view text) {
+  to.text_field(1, text);
 }
-template <class Sink>
-void put_scalar(Sink& sink, bool value) {
-  sink.varint_field(2, value ? 1 : 0);
+void put_scalar(Write& to, bool value) {
+  to.varint_field(2, value ? 1 : 0);
 }
-template <class Sink>
-void put_scalar(Sink& sink, std::int64_t value) {
-  sink.varint_field(3, static_cast<std::uint64_t>(value));
+void put_scalar(Write& to, std::int64_t value) {
+  to.varint_field(3, static_cast<std::uint64_t>(value));
 }
-template <class Sink>
-void put_scalar(Sink& sink, double value) {
-  sink.fixed64_field(4, std::bit_cast<std::uint64_t>(value));
+void put_scalar(Write& to, double value) {
+  to.fixed64_field(4, std::bit_cast<std::uint64_t>(value));
 }
 
-template <class Sink, class T>
-void put_array(Sink& sink, std::span<const T> values) {
-  sink.message(5, [&] {
+template <class T>
+void put_array(Write& to, std::span<const T> values) {
+  to.message(5, [&] {
     for (const T& value : values) {
-      sink.message(1, [&] { put_scalar(sink, value); });
+      to.message(1, [&] { put_scalar(to, value); });
     }
   });
 }
 
-template <class Sink>
-void put_value(Sink& sink, AttributeValue value) {
+void put_value(Write& to, AttributeValue value) {
   switch (value.type()) {
     case AttributeType::string:
-      return put_scalar(sink, value.text().view());
+      return put_scalar(to, value.text().view());
     case AttributeType::boolean:
-      return put_scalar(sink, value.boolean());
+      return put_scalar(to, value.boolean());
     case AttributeType::integer:
-      return put_scalar(sink, value.integer());
+      return put_scalar(to, value.integer());
     case AttributeType::real:
-      return put_scalar(sink, value.real());
+      return put_scalar(to, value.real());
     case AttributeType::strings:
-      return put_array(sink, value.strings());
+      return put_array(to, value.strings());
     case AttributeType::booleans:
-      return put_array(sink, value.booleans());
+      return put_array(to, value.booleans());
     case AttributeType::integers:
-      return put_array(sink, value.integers());
+      return put_array(to, value.integers());
     case AttributeType::reals:
-      return put_array(sink, value.reals());
+      return put_array(to, value.reals());
   }
 }
 
-template <class Sink>
-void put_attribute(Sink& sink, std::uint32_t field, std::string_view key, AttributeValue value) {
-  sink.message(field, [&] {
-    sink.text_field(1, key);
-    sink.message(2, [&] { put_value(sink, value); });
+void put_attribute(Write& to, std::uint32_t field, std::string_view key, AttributeValue value) {
+  to.message(field, [&] {
+    to.text_field(1, key);
+    to.message(2, [&] { put_value(to, value); });
   });
 }
 
-template <class Sink>
-void put_attributes(Sink& sink, std::uint32_t field, std::span<const AttributeData> attributes) {
-  for (const AttributeData& each : attributes) put_attribute(sink, field, each.key(), each.value());
+void put_attributes(Write& to, std::uint32_t field, std::span<const AttributeData> attributes) {
+  for (const AttributeData& each : attributes) put_attribute(to, field, each.key(), each.value());
 }
 
-template <class Sink>
-void put_count(Sink& sink, std::uint32_t field, std::uint32_t count) {
-  if (count != 0) sink.varint_field(field, count);
+void put_count(Write& to, std::uint32_t field, std::uint32_t count) {
+  if (count != 0) to.varint_field(field, count);
 }
 
-template <class Sink>
-void put_event(Sink& sink, const EventData& event) {
-  sink.fixed64_field(1, static_cast<std::uint64_t>(event.unix_nanos));
-  sink.text_field(2, event.name.view());
-  put_attributes(sink, 3, event.attributes);
-  put_count(sink, 4, event.dropped_attributes);
+void put_event(Write& to, const EventData& event) {
+  to.fixed64_field(1, static_cast<std::uint64_t>(event.unix_nanos));
+  to.text_field(2, event.name.view());
+  put_attributes(to, 3, event.attributes);
+  put_count(to, 4, event.dropped_attributes);
 }
 
-template <class Sink>
-void put_link(Sink& sink, const LinkData& link) {
-  sink.bytes_field(1, IdBytes(link.trace_id).view());
-  sink.bytes_field(2, IdBytes(link.span_id).view());
-  if (!link.trace_state.empty()) sink.text_field(3, link.trace_state.view());
-  put_attributes(sink, 4, link.attributes);
-  put_count(sink, 5, link.dropped_attributes);
-  sink.fixed32_field(6, otlp_flags(link.flags, link.is_remote));
+void put_link(Write& to, const LinkData& link) {
+  to.bytes_field(1, IdBytes(link.trace_id).view());
+  to.bytes_field(2, IdBytes(link.span_id).view());
+  if (!link.trace_state.empty()) to.text_field(3, link.trace_state.view());
+  put_attributes(to, 4, link.attributes);
+  put_count(to, 5, link.dropped_attributes);
+  to.fixed32_field(6, otlp_flags(link.flags, link.is_remote));
 }
 
 // Status.code: unset 0, ok 1, error 2.
@@ -236,27 +232,26 @@ unsigned span_kind(SpanKind kind) noexcept {
   return static_cast<unsigned>(kind) + 1;
 }
 
-template <class Sink>
-void put_span(Sink& sink, const SpanData& span) {
-  sink.bytes_field(1, IdBytes(span.trace_id).view());
-  sink.bytes_field(2, IdBytes(span.span_id).view());
-  if (!span.trace_state.empty()) sink.text_field(3, span.trace_state.view());
-  if (span.parent_span_id.is_valid()) sink.bytes_field(4, IdBytes(span.parent_span_id).view());
-  sink.text_field(5, span.name.view());
-  sink.varint_field(6, span_kind(span.kind));
-  sink.fixed64_field(7, static_cast<std::uint64_t>(span.start_unix_nanos));
-  sink.fixed64_field(8, static_cast<std::uint64_t>(span.end_unix_nanos));
-  put_attributes(sink, 9, span.attributes);
-  put_count(sink, 10, span.dropped_attributes);
-  for (const EventData& event : span.events) sink.message(11, [&] { put_event(sink, event); });
-  put_count(sink, 12, span.dropped_events);
-  for (const LinkData& link : span.links) sink.message(13, [&] { put_link(sink, link); });
-  put_count(sink, 14, span.dropped_links);
-  sink.message(15, [&] {
-    if (!span.status_description.empty()) sink.text_field(2, span.status_description.view());
-    if (span.status != SpanStatus::unset) sink.varint_field(3, status_code(span.status));
+void put_span(Write& to, const SpanData& span) {
+  to.bytes_field(1, IdBytes(span.trace_id).view());
+  to.bytes_field(2, IdBytes(span.span_id).view());
+  if (!span.trace_state.empty()) to.text_field(3, span.trace_state.view());
+  if (span.parent_span_id.is_valid()) to.bytes_field(4, IdBytes(span.parent_span_id).view());
+  to.text_field(5, span.name.view());
+  to.varint_field(6, span_kind(span.kind));
+  to.fixed64_field(7, static_cast<std::uint64_t>(span.start_unix_nanos));
+  to.fixed64_field(8, static_cast<std::uint64_t>(span.end_unix_nanos));
+  put_attributes(to, 9, span.attributes);
+  put_count(to, 10, span.dropped_attributes);
+  for (const EventData& event : span.events) to.message(11, [&] { put_event(to, event); });
+  put_count(to, 12, span.dropped_events);
+  for (const LinkData& link : span.links) to.message(13, [&] { put_link(to, link); });
+  put_count(to, 14, span.dropped_links);
+  to.message(15, [&] {
+    if (!span.status_description.empty()) to.text_field(2, span.status_description.view());
+    if (span.status != SpanStatus::unset) to.varint_field(3, status_code(span.status));
   });
-  sink.fixed32_field(16, otlp_flags(span.flags, span.parent_is_remote));
+  to.fixed32_field(16, otlp_flags(span.flags, span.parent_is_remote));
 }
 
 using Scopes = std::span<const InstrumentationScope* const>;
@@ -270,28 +265,33 @@ Scopes take_resource(Scopes& scopes) {
   return first;
 }
 
-template <class Sink>
-void put_request(Sink& sink, Scopes scopes, std::span<const SpanData> spans) {
+void put_scope(Write& to, const InstrumentationScope& scope, std::span<const SpanData> spans) {
+  to.message(1, [&] {
+    to.text_field(1, scope.name);
+    if (!scope.version.empty()) to.text_field(2, scope.version);
+  });
+  for (const SpanData& span : spans) {
+    if (span.scope == &scope)
+      to.message(
+          2, [&] { put_span(to, span); }, kSpanLength);
+  }
+}
+
+void put_request(Write& to, Scopes scopes, std::span<const SpanData> spans) {
   while (!scopes.empty()) {
     const Scopes of_resource = take_resource(scopes);
-    sink.message(1, [&] {
-      sink.message(1, [&] {
+    const auto put_resource = [&] {
+      to.message(1, [&] {
         for (const auto& [key, value] : of_resource.front()->resource) {
-          put_attribute(sink, 1, key, std::string_view(value));
+          put_attribute(to, 1, key, std::string_view(value));
         }
       });
       for (const InstrumentationScope* scope : of_resource) {
-        sink.message(2, [&] {
-          sink.message(1, [&] {
-            sink.text_field(1, scope->name);
-            if (!scope->version.empty()) sink.text_field(2, scope->version);
-          });
-          for (const SpanData& span : spans) {
-            if (span.scope == scope) sink.message(2, [&] { put_span(sink, span); });
-          }
-        });
+        to.message(
+            2, [&] { put_scope(to, *scope, spans); }, kBatchLength);
       }
-    });
+    };
+    to.message(1, put_resource, kBatchLength);
   }
 }
 
@@ -503,12 +503,9 @@ std::string_view value_after(std::string_view body, std::string_view quoted_name
 
 void encode_otlp_protobuf(std::span<const SpanData> spans, std::string& out) {
   const auto scopes = detail::scopes_of(spans);
-  Measure measure;
-  put_request(measure, scopes, spans);
-  out.resize(measure.size());
-  Write write(out.data(), measure.take_sizes());
+  Write write(out);
   put_request(write, scopes, spans);
-  assert(write.end() == out.data() + out.size());
+  write.finish();
 }
 
 void encode_otlp_json(std::span<const SpanData> spans, std::string& out) {

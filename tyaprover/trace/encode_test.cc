@@ -168,6 +168,79 @@ TEST_F(EncodeTest, SpansAreGroupedByResourceAndScope) {
   EXPECT_EQ(count("\"spanId\":"), 4u);
 }
 
+// The nested messages of a protobuf message, by field; everything else is passed over. False when
+// a length is wrong or takes more bytes than it must.
+bool read_messages(std::string_view message,
+                   std::vector<std::pair<std::uint64_t, std::string_view>>& found) {
+  const auto varint = [&](std::uint64_t& value) {
+    value = 0;
+    for (unsigned shift = 0; !message.empty(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(message.front());
+      message.remove_prefix(1);
+      value |= std::uint64_t{byte & 0x7fu} << shift;
+      if ((byte & 0x80) == 0) return byte != 0 || shift == 0;
+    }
+    return false;
+  };
+  while (!message.empty()) {
+    std::uint64_t tag = 0;
+    std::uint64_t size = 0;
+    if (!varint(tag)) return false;
+    switch (tag & 7) {
+      case 0:
+        if (!varint(size)) return false;
+        continue;
+      case 1:
+        size = 8;
+        break;
+      case 5:
+        size = 4;
+        break;
+      case 2:
+        if (!varint(size)) return false;
+        break;
+      default:
+        return false;
+    }
+    if (size > message.size()) return false;
+    if ((tag & 7) == 2) found.emplace_back(tag >> 3, message.substr(0, size));
+    message.remove_prefix(size);
+  }
+  return true;
+}
+
+// What lies at a path of fields, in order; nothing where a message on the way is broken.
+std::vector<std::string_view> at_path(std::string_view message, std::span<const unsigned> path) {
+  if (path.empty()) return {message};
+  std::vector<std::pair<std::uint64_t, std::string_view>> fields;
+  if (!read_messages(message, fields)) return {};
+  std::vector<std::string_view> found;
+  for (const auto& [field, bytes] : fields) {
+    if (field != path.front()) continue;
+    for (const std::string_view each : at_path(bytes, path.subspan(1))) found.push_back(each);
+  }
+  return found;
+}
+
+TEST_F(EncodeTest, OtlpLengthsFitMessagesOfEverySize) {
+  // ResourceSpans, ScopeSpans, Span, then an attribute's key, or its value's text.
+  constexpr unsigned kKey[] = {1, 2, 2, 9, 1};
+  constexpr unsigned kText[] = {1, 2, 2, 9, 2, 1};
+  for (const std::size_t size :
+       {0,   1,   100, 120,    121,    122,    123,    124,    125,     126,
+        127, 128, 300, 16'000, 16'250, 16'300, 16'383, 16'384, 100'000, 3'000'000}) {
+    const std::string text(size, 'x');
+    const AttributeData attribute("k", std::string_view(text));
+    SpanData span = full();
+    span.attributes = {&attribute, 1};
+    for (const std::size_t count : {1, 3}) {
+      const std::string body = encode(encode_otlp_protobuf, std::vector<SpanData>(count, span));
+      EXPECT_EQ(at_path(body, kKey), std::vector<std::string_view>(count, "k")) << size;
+      EXPECT_EQ(at_path(body, kText), std::vector<std::string_view>(count, text)) << size;
+    }
+  }
+}
+
 TEST_F(EncodeTest, NoSpansAreAnEmptyMessage) {
   EXPECT_EQ(encode(encode_otlp_protobuf, {}), "");
   EXPECT_EQ(encode(encode_otlp_json, {}), R"({"resourceSpans":[]})");
