@@ -8,9 +8,11 @@
 //   write_uuid_v7(id, std::chrono::system_clock::now());
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace tyaprover {
@@ -25,16 +27,30 @@ struct RandomGenerator {
   std::uint32_t generation = 0;  // 0 = never seeded
 
   void seed() noexcept;
-  std::uint64_t next() noexcept {
-    const std::uint64_t result = std::rotl(state[1] * 5, 7) * 9;
-    const std::uint64_t t = state[1] << 17;
-    state[2] ^= state[0];
-    state[3] ^= state[1];
-    state[1] ^= state[2];
-    state[0] ^= state[3];
-    state[2] ^= t;
-    state[3] = std::rotl(state[3], 45);
-    return result;
+  // The next words. Between them the state stays in registers: by way of memory each would wait for
+  // the one before.
+  template <std::size_t N>
+  std::array<std::uint64_t, N> next() noexcept {
+    std::uint64_t a = state[0];
+    std::uint64_t b = state[1];
+    std::uint64_t c = state[2];
+    std::uint64_t d = state[3];
+    std::array<std::uint64_t, N> words;
+    for (std::uint64_t& word : words) {
+      word = std::rotl(b * 5, 7) * 9;
+      const std::uint64_t t = b << 17;
+      c ^= a;
+      d ^= b;
+      b ^= c;
+      a ^= d;
+      c ^= t;
+      d = std::rotl(d, 45);
+    }
+    state[0] = a;
+    state[1] = b;
+    state[2] = c;
+    state[3] = d;
+    return words;
   }
 };
 // Constant-initialised, so that an access costs no guard.
@@ -49,12 +65,16 @@ extern constinit thread_local RandomGenerator random_generator;
   return detail::fork_generation.load(std::memory_order_relaxed);
 }
 
-// Uniform over all 64-bit values.
-[[nodiscard]] inline std::uint64_t random_u64() noexcept {
+// Each uniform over all 64-bit values. Several at once cost less than one after another.
+template <std::size_t N>
+[[nodiscard]] inline std::array<std::uint64_t, N> random_words() noexcept {
   detail::RandomGenerator& mine = detail::random_generator;
   if (mine.generation != fork_generation()) [[unlikely]]
     mine.seed();
-  return mine.next();
+  return mine.next<N>();
+}
+[[nodiscard]] inline std::uint64_t random_u64() noexcept {
+  return random_words<1>().front();
 }
 
 // A new UUIDv7 (RFC 9562 §5.7) in lower case, 36 bytes, no terminator: ids made in order of time

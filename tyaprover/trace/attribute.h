@@ -26,6 +26,17 @@ namespace detail {
 template <class T>
 concept DynamicText = std::convertible_to<const T&, std::string_view> && !std::is_array_v<T>;
 
+// Out of the size and three letters: the keys of the HTTP conventions have few collisions.
+constexpr std::uint8_t key_hash(std::string_view key) noexcept {
+  if (key.empty()) return 0;
+  const auto letter = [&](std::size_t at) -> unsigned {
+    return static_cast<unsigned char>(key[at]);
+  };
+  const std::size_t size = key.size();
+  const unsigned mixed = letter(size - 1) + letter(size / 2) * 31 + letter(size / 4) * 131;
+  return static_cast<std::uint8_t>(mixed + static_cast<unsigned>(size) * 89);
+}
+
 }  // namespace detail
 
 // Text that knows whether it lives for ever. Conversions are implicit on purpose: callers write
@@ -37,26 +48,37 @@ class Text {
   template <std::size_t N>
   consteval Text(const char (&literal)[N]) noexcept : Text({literal, N - 1}, true) {
     static_assert(N > 0);
+    word_ |= kHashed | std::uint64_t{detail::key_hash({literal, N - 1})} << kHashShift;
   }
   template <detail::DynamicText T>
   requires(!std::same_as<T, Text>) constexpr Text(const T& text) noexcept
       : Text(std::string_view(text), false) {}
   constexpr Text(std::string_view text, bool lives_for_ever) noexcept
       : data_(text.data()),
-        size_and_mark_(text.size() << 1 | (lives_for_ever || text.empty() ? 1 : 0)) {}
+        word_((text.size() & kSizeMask) | (lives_for_ever || text.empty() ? kForever : 0)) {}
 
   [[nodiscard]] constexpr std::string_view view() const noexcept {
-    return {data_, static_cast<std::size_t>(size_and_mark_ >> 1)};
+    return {data_, static_cast<std::size_t>(word_ & kSizeMask)};
   }
   constexpr operator std::string_view() const noexcept { return view(); }
-  [[nodiscard]] constexpr bool empty() const noexcept { return size_and_mark_ == 1; }
-  [[nodiscard]] constexpr bool lives_for_ever() const noexcept { return (size_and_mark_ & 1) != 0; }
+  [[nodiscard]] constexpr bool empty() const noexcept { return (word_ & kSizeMask) == 0; }
+  [[nodiscard]] constexpr bool lives_for_ever() const noexcept { return (word_ & kForever) != 0; }
+  // detail::key_hash() of it, which a literal brings along.
+  [[nodiscard]] constexpr std::uint8_t hash() const noexcept {
+    return (word_ & kHashed) != 0 ? static_cast<std::uint8_t>(word_ >> kHashShift)
+                                  : detail::key_hash(view());
+  }
 
  private:
+  static constexpr std::uint64_t kSizeMask = (std::uint64_t{1} << 48) - 1;
+  static constexpr std::uint64_t kForever = std::uint64_t{1} << 48;
+  static constexpr std::uint64_t kHashed = std::uint64_t{1} << 49;
+  static constexpr unsigned kHashShift = 56;
+
   const char* data_ = nullptr;
-  // One word, so that it is written at once: a processor cannot hand a word to a reader while its
-  // parts are still on their way to the cache.
-  std::uint64_t size_and_mark_ = 1;
+  // The size, marks and a hash in one word, so that it is written at once: a processor cannot hand
+  // a word to a reader while its parts are still on their way to the cache.
+  std::uint64_t word_ = kForever;
 };
 // NOLINTEND(google-explicit-constructor)
 
@@ -120,8 +142,10 @@ class AttributeMeta {
               static_cast<std::uint64_t>(type) << kTypeShift |
               (value_forever ? kValueForever : 0)) {}
   // REQUIRES: there is no key yet.
-  constexpr void add_key(Text key) noexcept {
-    bits_ |= key.view().size() << kKeySizeShift | (key.lives_for_ever() ? kKeyForever : 0);
+  [[nodiscard]] constexpr AttributeMeta with_key(Text key) const noexcept {
+    AttributeMeta meta = *this;
+    meta.bits_ |= key.view().size() << kKeySizeShift | (key.lives_for_ever() ? kKeyForever : 0);
+    return meta;
   }
   constexpr void remove_key() noexcept {
     bits_ &= ~(std::uint64_t{0xffff} << kKeySizeShift | kKeyForever);
@@ -246,9 +270,7 @@ class AttributeData {
   AttributeData() noexcept : AttributeData(Text(), false) {}
   // Keeps the pointers it is given. REQUIRES: key.view().size() <= kMaxKeySize.
   AttributeData(Text key, AttributeValue value) noexcept
-      : key_(key.view().data()), payload_(value.payload_), meta_(value.meta_) {
-    meta_.add_key(key);
-  }
+      : key_(key.view().data()), payload_(value.payload_), meta_(value.meta_.with_key(key)) {}
 
   [[nodiscard]] std::string_view key() const noexcept { return {key_, meta_.key_size()}; }
   [[nodiscard]] Text key_text() const noexcept {
@@ -276,10 +298,13 @@ namespace detail {
 // attribute that is built and then copied costs more than all the rest.
 class AttributeMover {
  public:
+  [[nodiscard]] static bool needs_no_copy(const AttributeData& attribute) noexcept {
+    return attribute.meta_.has(AttributeMeta::kKeyForever | AttributeMeta::kValueForever);
+  }
   template <class Store>
   static void move(AttributeData& attribute, Store& store) {
+    if (needs_no_copy(attribute)) return;
     const AttributeMeta meta = attribute.meta_;
-    if (meta.has(AttributeMeta::kKeyForever | AttributeMeta::kValueForever)) return;
     if (!meta.has(AttributeMeta::kKeyForever)) attribute.key_ = store.text(attribute.key()).data();
     if (meta.has(AttributeMeta::kValueForever)) return;
     AttributePayload& payload = attribute.payload_;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "tyaprover/base/clock.h"
 #include "tyaprover/trace/per_thread.h"
@@ -20,7 +21,10 @@ namespace tyaprover::trace::detail {
 class ProviderCore final : public SpanSink {
  public:
   ProviderCore(SamplerPtr chosen_sampler, SpanLimits chosen_limits, const Clock& chosen_clock)
-      : sampler(std::move(chosen_sampler)), limits(chosen_limits), clock(chosen_clock) {}
+      : sampler(std::move(chosen_sampler)),
+        root_threshold(sampler->root_threshold()),
+        limits(chosen_limits),
+        clock(chosen_clock) {}
 
   // Acquire: a processor that was just set is complete.
   void on_end(const SpanData& span) noexcept override {
@@ -58,6 +62,7 @@ class ProviderCore final : public SpanSink {
   }
 
   const SamplerPtr sampler;
+  const std::optional<std::uint64_t> root_threshold;  // of the sampler
   const SpanLimits limits;
   const Clock& clock;
   // See Recording::plain_attributes.

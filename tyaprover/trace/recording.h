@@ -23,9 +23,9 @@ class ProviderCore;
 // A Bloom filter of 256 bits with one bit a key: what it has not seen is new.
 class KeyFilter {
  public:
-  // Whether a key may have been seen before; from now on it has. REQUIRES: the key is not empty.
-  bool add(std::string_view key) noexcept {
-    const unsigned hash = hash_of(key);
+  // Whether a key may have been seen before; from now on it has.
+  bool add(Text key) noexcept {
+    const unsigned hash = key.hash();
     std::uint64_t& word = words_[hash >> 6];
     const std::uint64_t bit = std::uint64_t{1} << (hash & 63);
     const bool seen = (word & bit) != 0;
@@ -34,16 +34,6 @@ class KeyFilter {
   }
 
  private:
-  // 8 bits out of the size and three letters: the keys of the HTTP conventions have few collisions.
-  static unsigned hash_of(std::string_view key) noexcept {
-    const auto letter = [&](std::size_t at) -> unsigned {
-      return static_cast<unsigned char>(key[at]);
-    };
-    const std::size_t size = key.size();
-    const unsigned mixed = letter(size - 1) + letter(size / 2) * 31 + letter(size / 4) * 131;
-    return (mixed + static_cast<unsigned>(size) * 89) & 0xff;
-  }
-
   std::uint64_t words_[4] = {};
 };
 
@@ -78,6 +68,7 @@ struct Recording {
   friend struct RecordingPool;
   void set_attribute_checked(Text key, AttributeValue value);
   void keep_at(AttributeData& place, Text key, AttributeValue value);
+  void copy_for(AttributeData& attribute);
   void cut(AttributeData& attribute);
   [[nodiscard]] std::span<const AttributeData> keep(std::span<const Attribute> given,
                                                     std::uint32_t limit, std::uint32_t& dropped);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -51,6 +52,9 @@ class Always final : public Sampler {
   SamplingDecision sample(const SamplingInput&) const noexcept override {
     return {.sampled = sampled_};
   }
+  std::optional<std::uint64_t> root_threshold() const noexcept override {
+    return sampled_ ? 0 : std::numeric_limits<std::uint64_t>::max();
+  }
   std::string description() const override { return sampled_ ? "always_on" : "always_off"; }
 
  private:
@@ -69,6 +73,7 @@ class Ratio final : public Sampler {
   SamplingDecision sample(const SamplingInput& input) const noexcept override {
     return {.sampled = input.trace_id.random_bits() >= rejected_below_};
   }
+  std::optional<std::uint64_t> root_threshold() const noexcept override { return rejected_below_; }
   std::string description() const override { return "ratio(" + number(probability_) + ")"; }
 
  private:
@@ -89,6 +94,9 @@ class ParentBased final : public Sampler {
         input.parent.is_remote() ? (sampled ? parents_.remote_sampled : parents_.remote_not_sampled)
                                  : (sampled ? parents_.local_sampled : parents_.local_not_sampled);
     return sampler == nullptr ? SamplingDecision{.sampled = sampled} : sampler->sample(input);
+  }
+  std::optional<std::uint64_t> root_threshold() const noexcept override {
+    return root_->root_threshold();
   }
   std::string description() const override { return "parent_based(" + root_->description() + ")"; }
 

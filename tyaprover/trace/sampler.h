@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,11 @@ class Sampler {
  public:
   virtual ~Sampler() = default;
   [[nodiscard]] virtual SamplingDecision sample(const SamplingInput& input) const noexcept = 0;
+  // Where the answer for spans without parent depends on the trace id alone: the least
+  // random_bits() that is sampled. Asked once, so that starting such a span needs no call.
+  [[nodiscard]] virtual std::optional<std::uint64_t> root_threshold() const noexcept {
+    return std::nullopt;
+  }
   // For people: "ratio(0.1)".
   [[nodiscard]] virtual std::string description() const = 0;
 };

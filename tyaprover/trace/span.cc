@@ -112,10 +112,9 @@ class Keeper {
 
 }  // namespace
 
-inline void Recording::keep_at(AttributeData& place, Text key, AttributeValue value) {
+void Recording::keep_at(AttributeData& place, Text key, AttributeValue value) {
   new (&place) AttributeData(key, value);
-  Keeper keeper(*this);
-  AttributeMover::move(place, keeper);
+  copy_for(place);
 }
 
 // Texts of at most value_length characters, whole ones.
@@ -173,9 +172,16 @@ void Recording::set_attribute(Text key, AttributeValue value) {
   if (!has_plain_size || attribute_count >= plain_attributes) [[unlikely]] {
     return set_attribute_checked(key, value);
   }
-  if (keys.add(name)) [[unlikely]]
+  if (keys.add(key)) [[unlikely]]
     return set_attribute_checked(key, value);
-  keep_at(inline_attributes[attribute_count++], key, value);
+  AttributeData& place = inline_attributes[attribute_count++];
+  new (&place) AttributeData(key, value);
+  if (!AttributeMover::needs_no_copy(place)) copy_for(place);
+}
+
+[[gnu::noinline]] void Recording::copy_for(AttributeData& attribute) {
+  Keeper keeper(*this);
+  AttributeMover::move(attribute, keeper);
 }
 
 [[gnu::noinline]] void Recording::set_attribute_checked(Text key, AttributeValue value) {
@@ -194,7 +200,7 @@ void Recording::set_attribute(Text key, AttributeValue value) {
     ++data.dropped_attributes;
     return;
   }
-  keys.add(name);
+  keys.add(key);
   if (attribute_count == kInlineAttributes) {
     attributes.assign(std::begin(inline_attributes), std::end(inline_attributes));
   }

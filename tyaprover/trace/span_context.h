@@ -60,6 +60,15 @@ struct SpanId {
   return id;
 }
 
+// Those of the root of a trace.
+inline void make_ids(TraceId& trace_id, SpanId& span_id) noexcept {
+  do {
+    const auto [high, low, span] = random_words<3>();
+    trace_id = {high, low};
+    span_id = {span};
+  } while (!trace_id.is_valid() || !span_id.is_valid());
+}
+
 // The trace-flags byte (W3C Trace Context 2 §3.2.2.5).
 struct TraceFlags {
   static constexpr std::uint8_t kSampled = 0x01;

@@ -70,7 +70,13 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
                               : options.parent.is_valid() ? options.parent
                                                           : current_context().span_context();
   const bool has_parent = parent.is_valid();
-  const TraceId trace_id = has_parent ? parent.trace_id() : make_trace_id();
+  TraceId trace_id = parent.trace_id();
+  SpanId span_id;
+  if (has_parent) {
+    span_id = make_span_id();
+  } else {
+    make_ids(trace_id, span_id);
+  }
   detail::SharedTrace* const shared = parent.shared_.get();
   const bool joins_tail = shared != nullptr && shared->has_tail();
 
@@ -78,6 +84,8 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
   if (!joins_tail) {
     if (options.sampled && !has_parent) {
       decision.sampled = *options.sampled;
+    } else if (core_->root_threshold && !has_parent) {
+      decision.sampled = trace_id.random_bits() >= *core_->root_threshold;
     } else {
       decision = core_->sampler->sample(
           {.parent = parent,
@@ -95,7 +103,7 @@ Span Tracer::start_span(Text name, const SpanOptions& options) const {
   if (!has_parent || parent.flags().random()) flags.bits |= TraceFlags::kRandom;
   const bool opens_tail = !decision.sampled && decision.tail != nullptr;
   SpanContext context(
-      trace_id, make_span_id(), flags,
+      trace_id, span_id, flags,
       opens_tail ? detail::SharedTrace::make(parent.trace_state(), decision.tail) : parent.shared_);
   if (!decision.sampled && !joins_tail && !opens_tail) return {std::move(context), nullptr};
 
