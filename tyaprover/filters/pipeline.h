@@ -41,6 +41,16 @@ enum class Verdict : bool { proceed, reply };
 class Exchange : public http::Exchange {
  public:
   using http::Exchange::Exchange;
+  ~Exchange() override { leave_follower(); }
+  void reset() noexcept override {
+    http::Exchange::reset();
+    settings = nullptr;
+    span = {};
+    upstream_span = {};
+    leave_upstream();
+    stale_when_open = false;
+    leave_follower();
+  }
   // Never null between on_request and on_finish; unrouted requests get the gateway's defaults.
   const RouteSettings* settings = nullptr;
 
@@ -60,6 +70,17 @@ class Exchange : public http::Exchange {
   std::optional<resilience::BulkheadPlace> upstream_place;
   std::shared_ptr<void> target_place_of;  // keeps the target's count alive
   std::optional<resilience::BulkheadPlace> target_place;
+
+  // Whoever calls the proxy has a stale response to fall back on: while the circuit is open, the
+  // proxy then replies circuit_open and tries no other fallback (R33).
+  bool stale_when_open = false;
+  // A pointer to this exchange that becomes null when the request is over, for who may outlive it.
+  Exchange** follower = nullptr;
+
+ private:
+  void leave_follower() noexcept {
+    if (follower != nullptr) *std::exchange(follower, nullptr) = nullptr;
+  }
 };
 
 // The order, and the reason for each place (docs/design.md, "The way of a request"). Filters in
@@ -86,10 +107,6 @@ class Pipeline {
     using Exchange::Exchange;
     void reset() noexcept override {
       Exchange::reset();
-      settings = nullptr;
-      span = {};
-      upstream_span = {};
-      leave_upstream();
       states = {};
       entered = 0;
     }

@@ -22,6 +22,7 @@
 #include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
+#include "tyaprover/resilience/circuit_breaker.h"
 
 namespace tyaprover::gateway {
 
@@ -112,6 +113,46 @@ using SecurityHeadersConfig = filters::SecurityHeadersOptions;
 using AccessLogConfig = filters::AccessLogOptions;
 using LogFormat = filters::LogFormat;
 
+// Of the circuit breaker around an app's upstream (R30–R33). The names are those of the library's
+// options.
+struct BreakerConfig {
+  resilience::BreakerMode mode = resilience::BreakerMode::normal;
+  unsigned failure_threshold = 5;  // 0 = off
+  std::optional<double> error_threshold_percentage = 0.5;
+  unsigned minimum_requests = 10;
+  Nanos rolling_window = 10s;
+  Nanos reset_timeout = 60s;
+  std::optional<double> backoff_factor;  // unset: every open period is reset_timeout
+  Nanos backoff_max = 5min;
+  double backoff_jitter = 0.2;
+  std::optional<Nanos> timeout;  // until the response head; unset: only those of `timeouts`
+  unsigned half_open_max = 1;
+  unsigned half_open_required = 1;
+  unsigned half_open_failures_allowed = 0;
+  std::optional<Nanos> half_open_lease;  // unset: longer than a request may take
+  std::optional<Nanos> slow_call;
+  double slow_call_threshold = 1.0;
+  Nanos warm_up{0};
+  bool honour_retry_after = false;
+  std::string fallback_app;      // empty: none
+  unsigned fallback_status = 0;  // of a static response; 0 = none
+  std::string fallback_body;
+  std::string fallback_content_type = "text/plain; charset=utf-8";
+  bool operator==(const BreakerConfig&) const = default;
+};
+
+// When a single target is left out of the balancing because of what it answers (R30).
+struct EjectionConfig {
+  unsigned consecutive_failures = 5;  // 0 = off
+  std::optional<double> success_rate_deviations = 1.9;
+  unsigned success_rate_calls = 100;
+  unsigned success_rate_targets = 5;
+  Nanos base = 30s;
+  Nanos max = 300s;
+  double max_share = 0.5;
+  bool operator==(const EjectionConfig&) const = default;
+};
+
 // A setting at the top of the file is every app's default (R2.1); an app holds the merged result.
 struct AppConfig {
   std::string name;
@@ -129,6 +170,8 @@ struct AppConfig {
   SecurityHeadersConfig security_headers;
   filters::MetricsOptions metrics;
   filters::TracingOptions tracing;
+  BreakerConfig breaker;
+  EjectionConfig ejection;
   bool operator==(const AppConfig&) const = default;
 };
 
@@ -223,6 +266,8 @@ struct Config {
   MetricsConfig metrics;
   filters::TracingOptions app_tracing;  // default of every app
   TracingConfig tracing;
+  BreakerConfig breaker;
+  EjectionConfig ejection;
   AdminConfig admin;
   ShutdownConfig shutdown;
   // Read now, used by the cache as it lands.

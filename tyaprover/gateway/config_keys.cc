@@ -31,6 +31,12 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, MetricsConfig>) return view.config.metrics;
   if constexpr (std::is_same_v<Section, AdminConfig>) return view.config.admin;
   if constexpr (std::is_same_v<Section, TracingConfig>) return view.config.tracing;
+  if constexpr (std::is_same_v<Section, BreakerConfig>) {
+    return of_app_or_gateway(&AppConfig::breaker, &Config::breaker);
+  }
+  if constexpr (std::is_same_v<Section, EjectionConfig>) {
+    return of_app_or_gateway(&AppConfig::ejection, &Config::ejection);
+  }
   if constexpr (std::is_same_v<Section, filters::TracingOptions>) {
     return of_app_or_gateway(&AppConfig::tracing, &Config::app_tracing);
   }
@@ -282,6 +288,64 @@ constexpr ConfigKey kKeys[] = {
     {"tracing.recent", kTop, KeyType::integer, kField<&TracingConfig::recent>,
      "Traces kept in memory for the admin API", 1, 1'000'000, "off", 0},
 
+    {"breaker.mode", kBoth, KeyType::choice, kField<&BreakerConfig::mode>,
+     "normal, disabled (lets everything pass and records nothing) or metrics_only (records, never rejects, logs when it would have opened)"},
+    {"breaker.failure_threshold", kBoth, KeyType::integer, kField<&BreakerConfig::failure_threshold>,
+     "Failed requests in a row that open it", 1, 65'535, "off", 0},
+    {"breaker.error_threshold_percentage", kBoth, KeyType::fraction, kField<&BreakerConfig::error_threshold_percentage>,
+     "Share of failed requests in the window that opens it", 0, 1, "off"},
+    {"breaker.minimum_requests", kBoth, KeyType::integer, kField<&BreakerConfig::minimum_requests>,
+     "Requests in the window below which no share is judged", 1, 1'000'000},
+    {"breaker.rolling_window", kBoth, KeyType::duration, kField<&BreakerConfig::rolling_window>,
+     "The window: how far back requests count", kMillisecond, kDay},
+    timeout("breaker.reset_timeout", kBoth, kField<&BreakerConfig::reset_timeout>, "In open before the first trial request"),
+    {"breaker.backoff_factor", kBoth, KeyType::number, kField<&BreakerConfig::backoff_factor>,
+     "How the open period grows with each trial that fails", 1, 100, "off"},
+    timeout("breaker.backoff_max", kBoth, kField<&BreakerConfig::backoff_max>, "Longest open period when it grows"),
+    {"breaker.backoff_jitter", kBoth, KeyType::number, kField<&BreakerConfig::backoff_jitter>,
+     "Share by which a growing open period is scattered, both ways", 0, 1},
+    {"breaker.timeout", kBoth, KeyType::duration, kField<&BreakerConfig::timeout>,
+     "From the request to the response head, all tries together; beyond: 504. off = only those of `timeouts`, which count as failures too",
+     kMillisecond, kDay, "off"},
+    {"breaker.half_open_max", kBoth, KeyType::integer, kField<&BreakerConfig::half_open_max>,
+     "Trial requests at once", 1, 1024},
+    {"breaker.half_open_required", kBoth, KeyType::integer, kField<&BreakerConfig::half_open_required>,
+     "Successful trials that close it", 1, 1'000'000},
+    {"breaker.half_open_failures_allowed", kBoth, KeyType::integer, kField<&BreakerConfig::half_open_failures_allowed>,
+     "Failed trials that do not open it again", 0, 1'000'000},
+    {"breaker.half_open_lease", kBoth, KeyType::duration, kField<&BreakerConfig::half_open_lease>,
+     "A trial without a result by then has failed; auto = 10 s more than timeouts.request",
+     kMillisecond, kDay, "auto"},
+    {"breaker.slow_call", kBoth, KeyType::duration, kField<&BreakerConfig::slow_call>,
+     "A request whose response head takes longer is slow", kMillisecond, kDay, "off"},
+    {"breaker.slow_call_threshold", kBoth, KeyType::fraction, kField<&BreakerConfig::slow_call_threshold>,
+     "Share of slow requests in the window that opens it", 0, 1},
+    {"breaker.warm_up", kBoth, KeyType::duration, kField<&BreakerConfig::warm_up>,
+     "After the start, so long no rule opens it", 0, kDay},
+    {"breaker.honour_retry_after", kBoth, KeyType::boolean, kField<&BreakerConfig::honour_retry_after>,
+     "Open it when all targets answer 429 or 503 with Retry-After, for that long, at most 5 min"},
+    {"breaker.fallback_app", kApp, KeyType::name, kField<&BreakerConfig::fallback_app>,
+     "While it is open: the app whose targets get the requests", 0, 0, "none"},
+    {"breaker.fallback_status", kBoth, KeyType::integer, kField<&BreakerConfig::fallback_status>,
+     "While it is open and no other app helps: status of a response of our own; off = 503 circuit_open", 200, 599, "off", 0},
+    {"breaker.fallback_body", kBoth, KeyType::text, kField<&BreakerConfig::fallback_body>,
+     "Body of that response"},
+    {"breaker.fallback_content_type", kBoth, KeyType::header_value, kField<&BreakerConfig::fallback_content_type>,
+     "Its Content-Type", 0, 0, "none"},
+
+    {"ejection.consecutive_failures", kBoth, KeyType::integer, kField<&EjectionConfig::consecutive_failures>,
+     "Failed tries in a row for which a target is left out for a while", 1, 1'000'000, "off", 0},
+    {"ejection.success_rate_deviations", kBoth, KeyType::number, kField<&EjectionConfig::success_rate_deviations>,
+     "Also left out: targets whose share of successes is so many standard deviations below the mean", 0, 100, "off"},
+    {"ejection.success_rate_calls", kBoth, KeyType::integer, kField<&EjectionConfig::success_rate_calls>,
+     "Tries in 10 s below which a target is not compared", 1, 1'000'000'000},
+    {"ejection.success_rate_targets", kBoth, KeyType::integer, kField<&EjectionConfig::success_rate_targets>,
+     "Targets below which none is compared", 1, 1'000'000},
+    timeout("ejection.base", kBoth, kField<&EjectionConfig::base>, "How long a target is left out the first time; the second time twice as long, and so on"),
+    timeout("ejection.max", kBoth, kField<&EjectionConfig::max>, "How long at most"),
+    {"ejection.max_share", kBoth, KeyType::number, kField<&EjectionConfig::max_share>,
+     "Share of the targets that may be left out at once; one always stays", 0, 1},
+
     {"shutdown.delay", kTop, KeyType::duration, kField<&ShutdownConfig::delay>,
      "Signal to the closing of the listeners; auto = 5 s in Kubernetes, else 0 s", 0, kDay, "auto"},
     {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
@@ -297,7 +361,7 @@ constexpr ConfigKey kKeys[] = {
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {"cache", "breaker", "endpoints.cache_stats"};
+constexpr std::string_view kUnsupported[] = {"cache", "endpoints.cache_stats"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.
@@ -349,6 +413,10 @@ template <>
 struct Names<filters::Semconv> {
   static constexpr std::string_view kAll[] = {"stable", "seed", "both"};
 };
+template <>
+struct Names<resilience::BreakerMode> {
+  static constexpr std::string_view kAll[] = {"normal", "disabled", "metrics_only"};
+};
 constexpr std::string_view kPropagators[] = {"tracecontext", "baggage", "b3",
                                              "b3multi",      "jaeger",  "xray"};
 constexpr std::string_view kWays[] = {"loopback", "key"};
@@ -381,7 +449,8 @@ std::string limit_text(KeyType type, std::uint64_t limit) {
 }
 
 std::string range_text(const ConfigKey& key) {
-  std::string text = limit_text(key.type, key.min) + " … " + limit_text(key.type, key.max);
+  std::string text = key.type == KeyType::fraction ? "more than " : "";
+  text += limit_text(key.type, key.min) + " … " + limit_text(key.type, key.max);
   if (!key.word.empty()) text += " or " + std::string(key.word);
   return text;
 }
@@ -469,7 +538,9 @@ requires std::is_same_v<T, int> || std::is_same_v<T, unsigned> Result<void, Valu
 Result<void, ValueError> read(const ConfigKey& key, std::string_view text, double& out) {
   const auto value = parse_double(text);
   if (!value) return wrong_number(key, value.error(), text);
-  if (*value < static_cast<double>(key.min) || *value > static_cast<double>(key.max)) {
+  const bool zero_is_wrong = key.type == KeyType::fraction && *value == 0;
+  if (*value < static_cast<double>(key.min) || *value > static_cast<double>(key.max) ||
+      zero_is_wrong) {
     return wrong("is out of range", "allowed: " + range_text(key));
   }
   out = *value == 0 ? 0.0 : *value;  // no minus zero
@@ -855,6 +926,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "integer";
     case KeyType::number:
       return "number";
+    case KeyType::fraction:
+      return "fraction";
     case KeyType::duration:
       return "duration";
     case KeyType::size:
@@ -879,6 +952,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "part of a request";
     case KeyType::secret:
       return "secret";
+    case KeyType::text:
+      return "text";
     case KeyType::listeners:
       return "list of addresses";
     case KeyType::networks:
@@ -971,6 +1046,7 @@ std::string allowed_values(const ConfigKey& key) {
       return "true, false";
     case KeyType::integer:
     case KeyType::number:
+    case KeyType::fraction:
     case KeyType::duration:
     case KeyType::size:
       return range_text(key);
@@ -998,6 +1074,7 @@ std::string allowed_values(const ConfigKey& key) {
     case KeyType::hash_by:
       return "client, path, header:NAME, cookie:NAME";
     case KeyType::secret:
+    case KeyType::text:
       return "text";
     case KeyType::listeners:
       return ":3000, 127.0.0.1:3000, [::1]:3000, unix:/path?mode=0660, fd:3";
@@ -1038,6 +1115,8 @@ void apply_defaults(const Config& config, AppConfig& app) {
   app.security_headers = config.security_headers;
   app.metrics = config.app_metrics;
   app.tracing = config.app_tracing;
+  app.breaker = config.breaker;
+  app.ejection = config.ejection;
 }
 
 std::string key_reference() {

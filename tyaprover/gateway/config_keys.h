@@ -42,6 +42,7 @@ enum class KeyType {
   boolean,
   integer,
   number,
+  fraction,  // a number that is not 0
   duration,
   size,
   choice,
@@ -54,6 +55,7 @@ enum class KeyType {
   exporter,
   hash_by,
   secret,
+  text,
   listeners,
   networks,
   hosts,
@@ -75,11 +77,11 @@ using Field =
                  FieldOf<std::optional<std::uint64_t>>, FieldOf<double>,
                  FieldOf<std::optional<double>>, FieldOf<Nanos>, FieldOf<std::optional<Nanos>>,
                  FieldOf<std::string>, FieldOf<std::optional<std::string>>, FieldOf<Environment>,
-                 FieldOf<Balance>, FieldOf<HealthCheckType>, FieldOf<LogFormat>,
-                 FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>,
-                 FieldOf<filters::Semconv>, FieldOf<std::vector<std::string>>,
-                 FieldOf<std::vector<Network>>, FieldOf<std::vector<StatusRange>>,
-                 FieldOf<std::vector<Target>>>;
+                 FieldOf<Balance>, FieldOf<HealthCheckType>, FieldOf<resilience::BreakerMode>,
+                 FieldOf<LogFormat>, FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>,
+                 FieldOf<filters::TraceTrust>, FieldOf<filters::Semconv>,
+                 FieldOf<std::vector<std::string>>, FieldOf<std::vector<Network>>,
+                 FieldOf<std::vector<StatusRange>>, FieldOf<std::vector<Target>>>;
 
 struct ConfigKey {
   std::string_view path;  // "timeouts.connect"; an app's keys without what stands before them

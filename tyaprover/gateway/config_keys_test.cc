@@ -39,7 +39,8 @@ TEST(ConfigKeys, EveryKeySaysWhatItMeansAndAllows) {
     EXPECT_FALSE(key.meaning.empty()) << key.path;
     EXPECT_FALSE(allowed_values(key).empty()) << key.path;
     const bool ranged = key.type == KeyType::integer || key.type == KeyType::number ||
-                        key.type == KeyType::duration || key.type == KeyType::size;
+                        key.type == KeyType::duration || key.type == KeyType::size ||
+                        key.type == KeyType::fraction;
     EXPECT_EQ(ranged, key.max > 0) << key.path;
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -638,6 +639,53 @@ class Loader {
       if (full()) return;
       read_app(*app.source, *app.node);
     }
+    // Also of the app that target URLs make.
+    const std::vector<AppConfig>& apps = loaded_.config.apps;
+    for (std::size_t i = 0; i < apps.size(); ++i) {
+      check_breaker(apps[i], "apps[" + std::to_string(i) + "].");
+    }
+  }
+
+  // Where the value of an app's key stands: in the app, at the top, or in no file.
+  Spot spot_of_value(const std::string& prefix, std::string_view path) const {
+    auto spot = spots_.find(prefix + std::string(path));
+    if (spot == spots_.end()) spot = spots_.find(std::string(path));
+    return spot == spots_.end() ? Spot{} : spot->second;
+  }
+
+  // The rules between keys; those of single values are the table's. What apps inherit is reported
+  // once.
+  void check_breaker(const AppConfig& app, const std::string& prefix) {
+    const auto refuse = [&](std::string_view path, const std::string& message,
+                            const std::string& hint) {
+      const Spot spot = spot_of_value(prefix, path);
+      const std::string told = message + std::to_string(spot.place.line);
+      if (told_.insert(told).second) add(spot, message, hint);
+    };
+    const auto refuse_shorter = [&](std::string_view path, Nanos value, std::string_view least_path,
+                                    Nanos least) {
+      if (value >= least) return;
+      refuse(path,
+             std::string(path) + " " + in_quotes(format_duration(value)) + " is shorter than " +
+                 std::string(least_path) + " " + in_quotes(format_duration(least)),
+             "the time grows from the one to the other");
+    };
+    const BreakerConfig& breaker = app.breaker;
+    if (breaker.backoff_factor) {
+      refuse_shorter("breaker.backoff_max", breaker.backoff_max, "breaker.reset_timeout",
+                     breaker.reset_timeout);
+    }
+    refuse_shorter("ejection.max", app.ejection.max, "ejection.base", app.ejection.base);
+    if (breaker.fallback_app.empty()) return;
+    std::vector<std::string_view> others;
+    for (const AppConfig& other : loaded_.config.apps) {
+      if (other.name != app.name) others.push_back(other.name);
+    }
+    if (std::ranges::find(others, breaker.fallback_app) != others.end()) return;
+    const auto close = closest_match(breaker.fallback_app, others);
+    refuse("breaker.fallback_app",
+           "breaker.fallback_app: there is no other app " + in_quotes(breaker.fallback_app),
+           close ? "did you mean " + in_quotes(*close) + "?" : "name an app of this file");
   }
 
   void read_app(const Source& source, const YamlNode& node) {
@@ -710,6 +758,7 @@ class Loader {
   std::map<std::string, Spot> names_;
   // By host ("" = every one) and path: the app that serves it.
   std::map<std::pair<std::string, std::string>, std::pair<std::string, Spot>> places_;
+  std::set<std::string> told_;  // of the rules between keys
   std::size_t expanded_bytes_ = 0;
 };
 

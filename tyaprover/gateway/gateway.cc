@@ -64,6 +64,7 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready"),
       tracing(c),
       metrics(c),
+      breakers(c, metrics.registry),
       metrics_endpoint(c.metrics, c.environment, metrics.registry),
       admin(c, tracing) {
   for (const AppConfig& app : c.apps) upstreams.push_back(std::make_unique<SharedUpstream>(app));
@@ -125,15 +126,23 @@ GatewayWorker::GatewayWorker(http::Worker& worker, GatewayShared& shared)
                                    shared.config.access_log),
                 filters::RequestTimeout()),
       proxy_counters_(shared.metrics.proxy) {
-  for (const AppConfig& app : shared.config.apps) {
+  const std::vector<AppConfig>& apps = shared.config.apps;
+  for (std::size_t i = 0; i < apps.size(); ++i) {
     upstreams_.push_back(std::make_unique<WorkerUpstream>(
-        worker, app, *shared.upstreams[upstreams_.size()], client_options(shared.config, app),
-        shared.metrics.upstreams));
+        worker, apps[i], *shared.upstreams[i], client_options(shared.config, apps[i]),
+        shared.metrics.upstreams, shared.breakers, shared.breakers.upstream(i)));
+  }
+  for (const auto& upstream : upstreams_) {
+    const auto stands_in = std::find_if(apps.begin(), apps.end(), [&](const AppConfig& app) {
+      return app.name == upstream->app().breaker.fallback_app;
+    });
+    if (stands_in == apps.end()) continue;
+    upstream->set_fallback(upstreams_[static_cast<std::size_t>(stands_in - apps.begin())].get());
   }
 }
 
-void GatewayWorker::update_targets(std::size_t app, const TargetList& targets) {
-  upstreams_[app]->update(targets);
+void GatewayWorker::update_targets(std::size_t app, const std::shared_ptr<PassiveHealth>& health) {
+  upstreams_[app]->update(health);
 }
 
 std::unique_ptr<http::Exchange> GatewayWorker::new_exchange(http::Worker& worker) {

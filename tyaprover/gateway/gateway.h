@@ -25,6 +25,7 @@
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
 #include "tyaprover/gateway/admin.h"
+#include "tyaprover/gateway/breakers.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/gateway_metrics.h"
 #include "tyaprover/gateway/gateway_tracing.h"
@@ -59,6 +60,7 @@ struct GatewayShared {
   std::vector<std::unique_ptr<SharedUpstream>> upstreams;  // by app
   GatewayTracing tracing;
   GatewayMetrics metrics;
+  Breakers breakers;
   MetricsEndpoint metrics_endpoint;
   AdminApi admin;
 };
@@ -72,10 +74,10 @@ using GatewayPipeline = filters::Pipeline<filters::Tracing, filters::Metrics, fi
 
 class GatewayWorker final : public http::Application {
  public:
-  // The shared part's lists of targets come later, by update_targets().
+  // The lists of targets come later, by update_targets().
   GatewayWorker(http::Worker& worker, GatewayShared& shared);
 
-  void update_targets(std::size_t app, const TargetList& targets);
+  void update_targets(std::size_t app, const std::shared_ptr<PassiveHealth>& health);
 
   std::unique_ptr<http::Exchange> new_exchange(http::Worker& worker) override;
   http::Task<void> handle(http::Exchange& exchange) override;

@@ -140,7 +140,11 @@ Task<void> run_upload(std::shared_ptr<Upload> upload) {
 class BodyWithUpload final : public http::BodySource {
  public:
   explicit BodyWithUpload(std::shared_ptr<Upload> upload) : upload_(std::move(upload)) {}
-  ~BodyWithUpload() override { upload_->cancel(); }
+  ~BodyWithUpload() override {
+    // The connection may live on with the upload's end.
+    upload_->connection->stop_watching();
+    upload_->cancel();
+  }
 
   [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override {
     return upload_->connection->length();
@@ -161,12 +165,13 @@ class BodyWithUpload final : public http::BodySource {
 // One request, from the first try to the reply.
 class Proxying {
  public:
-  Proxying(filters::Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
-           ProxyCounters& counters)
+  Proxying(filters::Exchange& exchange, WorkerUpstream& upstream, UpstreamBreaker::Permit permit,
+           const ProxyOptions& options, ProxyCounters& counters)
       : e_(exchange),
         worker_(exchange.worker),
         upstream_(upstream),
         app_(upstream.app()),
+        permit_(std::move(permit)),
         options_(options),
         counters_(counters) {}
 
@@ -181,9 +186,11 @@ class Proxying {
   [[nodiscard]] Failure shed(PlaceWait end);
   void begin_try(const WorkerTarget& target);
   void end_try(WorkerTarget& target, const Failure& failure);
-  void deliver();
+  void deliver(WorkerTarget& target);
   void fail(const Failure& failure);
   Failure head_failure(ReadHead result, bool reused);
+  [[nodiscard]] bool client_was_slow() const noexcept;
+  [[nodiscard]] resilience::Outcome outcome_of(const Failure& failure) const noexcept;
 
   [[nodiscard]] ClientConnection& connection() noexcept {
     return upload_ ? *upload_->connection : *connection_;
@@ -193,6 +200,7 @@ class Proxying {
   http::Worker& worker_;
   WorkerUpstream& upstream_;
   const AppConfig& app_;
+  UpstreamBreaker::Permit permit_;  // for the request, all its tries together
   const ProxyOptions& options_;
   ProxyCounters& counters_;
 
@@ -236,7 +244,7 @@ Task<void> Proxying::run() {
       end_try(*target, failure);
     }
     if (failure.reason == Reason::none) {
-      deliver();
+      deliver(*target);
       co_return;
     }
     if (!failure.next_target || worker_.now() >= e_.deadline) break;
@@ -291,7 +299,7 @@ Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
     if (error != IoError::none) {
       connection_.reset();
       if (error == IoError::closed) co_return Failure{.reason = Reason::client_disconnected};
-      upstream_.note_connect_failure(target);
+      target.standing.health->connect_failed(target.standing.number, worker_.now());
       if (error == IoError::timeout) {
         co_return Failure{.reason = worker_.now() >= e_.deadline ? Reason::request_timeout
                                                                  : Reason::upstream_connect_timeout,
@@ -301,7 +309,7 @@ Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
       co_return Failure{
           .reason = Reason::upstream_connect_failed, .what = to_string(error), .next_target = true};
     }
-    upstream_.note_connect_success(target);
+    target.standing.health->connect_succeeded(target.standing.number);
     e_.timings.upstream_connected = worker_.now();
   }
   e_.timings.upstream_acquired = worker_.now();
@@ -472,16 +480,18 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   if (options_.tracing != nullptr) {
     filters::describe_upstream_answer(*options_.tracing, e_.upstream_span, status, failure.reason);
   }
-  // An answer's span ends with its body.
+  // An answer's span ends with its body, and so does what it says about the target.
   if (failure.reason == Reason::none) return;
+  if (!failure.same_target) upstream_.breaker().judge_target(target.standing, outcome_of(failure));
   e_.upstream_span.end();
   if (failure.next_target || failure.same_target) {
     e_.span.add_event("retry", {{"reason", trace::Text(to_string(failure.reason), true)}});
   }
 }
 
-void Proxying::deliver() {
+void Proxying::deliver(WorkerTarget& target) {
   ClientConnection& c = connection();
+  upstream_.breaker().judge_response(e_, std::move(permit_), target.standing, c);
   take_response_head(c.head(), e_);
   if (e_.response.status == 101) {
     e_.response.tunnel =
@@ -496,7 +506,20 @@ void Proxying::deliver() {
   }
 }
 
+bool Proxying::client_was_slow() const noexcept {
+  return upload_ && (upload_->error.has_value() || upload_->waiting_for_client);
+}
+
+// What the failure says about who was asked.
+resilience::Outcome Proxying::outcome_of(const Failure& failure) const noexcept {
+  if (failure.reason == Reason::request_timeout && client_was_slow()) {
+    return resilience::Outcome::cancelled;
+  }
+  return gateway::outcome_of(failure.reason);
+}
+
 void Proxying::fail(const Failure& failure) {
+  upstream_.breaker().settle(e_, permit_, outcome_of(failure), worker_.now() - permit_.start());
   if (failure.reason == Reason::client_disconnected) {
     e_.outcome = http::Outcome::client_disconnected;
     e_.reason = failure.reason;
@@ -508,22 +531,59 @@ void Proxying::fail(const Failure& failure) {
     detail = e_.arena.concat({"upstream ", e_.upstream, ": ", failure.what});
   }
   int status = http::status_of(failure.reason);
-  if (failure.reason == Reason::request_timeout) {
-    const bool client_was_slow =
-        upload_ && (upload_->error.has_value() || upload_->waiting_for_client);
-    status = client_was_slow ? 408 : 504;
-  }
+  if (failure.reason == Reason::request_timeout) status = client_was_slow() ? 408 : 504;
   filters::reply(e_, status, failure.reason, detail, options_.reply);
   if (failure.reason == Reason::overloaded) {
     e_.response.fields.add(http::KnownField::retry_after, "1");
   }
 }
 
+// Who serves a request, and the permit of its circuit breaker.
+struct Admission {
+  WorkerUpstream& upstream;
+  UpstreamBreaker::Permit permit;
+};
+
+// Asks the app's breaker, and while that is open the apps that stand in for it. If nobody admits
+// the request, `retry_after` is what the app's own breaker said.
+std::optional<Admission> admit(filters::Exchange& e, WorkerUpstream& wanted, Nanos& retry_after) {
+  constexpr unsigned kMostFallbacks = 8;  // a chain may go in a circle
+  WorkerUpstream* upstream = &wanted;
+  for (unsigned i = 0; upstream != nullptr && i <= kMostFallbacks; ++i) {
+    resilience::CircuitBreaker& breaker = upstream->breaker().shared();
+    const CausedBy cause(&e);
+    auto permit = breaker.try_acquire(e.worker.now());
+    if (i == 0) {
+      e.breaker = !permit                ? to_string(permit.error().state)
+                  : permit->is_trial()   ? to_string(resilience::BreakerState::half_open)
+                  : permit->is_counted() ? to_string(resilience::BreakerState::closed)
+                                         : std::string_view();
+      if (!permit) retry_after = permit.error().retry_after;
+    }
+    if (permit) {
+      if (i > 0) e.span.add_event("circuit_breaker.fallback", {{"app", upstream->app().name}});
+      if (const auto limit = upstream->app().breaker.timeout) {
+        e.deadline = std::min(e.deadline, permit->start() + *limit);
+      }
+      return Admission{*upstream, std::move(*permit)};
+    }
+    if (e.stale_when_open) break;
+    upstream = upstream->fallback();
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Task<void> proxy(filters::Exchange& exchange, WorkerUpstream& upstream, const ProxyOptions& options,
                  ProxyCounters& counters) {
-  Proxying proxying(exchange, upstream, options, counters);
+  Nanos retry_after{0};
+  std::optional<Admission> admitted = admit(exchange, upstream, retry_after);
+  if (!admitted) {
+    reply_circuit_open(exchange, upstream.app(), retry_after, options.reply);
+    co_return;
+  }
+  Proxying proxying(exchange, admitted->upstream, std::move(admitted->permit), options, counters);
   co_await proxying.run();
 }
 

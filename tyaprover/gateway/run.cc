@@ -40,6 +40,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr int kExitSoftware = 70;  // EX_SOFTWARE (R9.4)
 constexpr Nanos kStalled = 5s;
+constexpr Nanos kComparison = 10s;  // of an upstream's targets with each other
 
 // The limit itself, after raising it as far as is allowed (R3.3).
 std::size_t raise_descriptor_limit() {
@@ -211,9 +212,10 @@ class Gateway {
           std::make_unique<Unit>(i, *shared_, server_options(config_, max_connections)));
     }
     resolver_.emplace(config_, [this](std::size_t app, const TargetList& targets) {
+      const auto health = shared_->breakers.targets_changed(app, targets);
       for (const auto& unit : units_) {
         unit->worker.post(
-            [&gateway = unit->gateway, app, targets] { gateway.update_targets(app, targets); });
+            [&gateway = unit->gateway, app, health] { gateway.update_targets(app, health); });
       }
       upstream_check_.update(app, targets);
       health_checker_.update(app, targets);
@@ -265,6 +267,7 @@ class Gateway {
     health_.add("memory", {}, check_memory);
     health_.add("eventLoop", {.required = true}, [this] { return check_loops(units_); });
     health_.add("upstreams", {.required = true}, [this] { return upstream_check_.run(); });
+    health_.add("breakers", {}, [this] { return shared_->breakers.check(); });
     if (shared_->tracing.http() != nullptr) {
       health_.add("tracing", {}, [this] { return shared_->tracing.check(); });
     }
@@ -354,10 +357,15 @@ class Gateway {
     return std::max(signal, 0);
   }
 
-  // Until the first signal to end; meanwhile looks after the workers (R9.4).
+  // Until the first signal to end; meanwhile looks after the workers (R9.4) and compares targets.
   void wait_for_end() {
+    TimePoint next_comparison = SteadyClock::instance().now() + kComparison;
     while (next_signal(1s) == 0) {
       const TimePoint now = SteadyClock::instance().now();
+      if (now >= next_comparison) {
+        shared_->breakers.compare_targets(now);
+        next_comparison = now + kComparison;
+      }
       for (const auto& unit : units_) {
         const Nanos silent = now - unit->worker.last_turn();
         if (silent > kStalled && !unit->stall_reported) {

@@ -14,8 +14,6 @@
 namespace tyaprover::gateway {
 namespace {
 
-// How long a target whose connect failed is passed over while others are there.
-constexpr Nanos kAvoid = std::chrono::seconds(1);
 // Of a target's usual requests, right after it came back.
 constexpr double kFirstShare = 0.05;
 // In place of a count.
@@ -79,14 +77,20 @@ TargetList resolve_target(const Target& target, std::string& problem) {
 }
 
 WorkerUpstream::WorkerUpstream(http::Worker& worker, const AppConfig& app, SharedUpstream& shared,
-                               const http::ClientOptions& options, UpstreamMetrics& metrics)
-    : worker_(worker), app_(app), shared_(shared), options_(options), metrics_(metrics) {
+                               const http::ClientOptions& options, UpstreamMetrics& metrics,
+                               Breakers& breakers, resilience::CircuitBreaker& app_breaker)
+    : worker_(worker),
+      app_(app),
+      shared_(shared),
+      options_(options),
+      metrics_(metrics),
+      breaker_(worker, app, breakers, app_breaker) {
   if (app.balance == Balance::consistent_hash) hash_by_ = HashBy::parse(app.hash_by);
 }
 
-void WorkerUpstream::update(const TargetList& targets) {
+void WorkerUpstream::update(const std::shared_ptr<PassiveHealth>& health) {
   std::vector<std::unique_ptr<WorkerTarget>> updated;
-  for (const auto& target : targets) {
+  for (const auto& target : health->targets()) {
     const auto same = std::find_if(targets_.begin(), targets_.end(), [&](const auto& known) {
       return known != nullptr && known->target->endpoint == target->endpoint &&
              known->target->authority == target->authority;
@@ -96,6 +100,7 @@ void WorkerUpstream::update(const TargetList& targets) {
     } else {
       updated.push_back(std::make_unique<WorkerTarget>(target, worker_, app_, options_, metrics_));
     }
+    updated.back()->standing = {.health = health, .number = updated.size() - 1};
   }
   for (auto& gone : targets_) {
     if (gone != nullptr) retired_.push_back(std::move(gone));
@@ -158,7 +163,10 @@ WorkerTarget* WorkerUpstream::pick(std::span<WorkerTarget* const> tried,
 }
 
 bool WorkerUpstream::is_first_choice(const WorkerTarget& target, TimePoint now) const noexcept {
-  if (target.avoid_until > now || target.target->state->is_full()) return false;
+  if (target.target->state->is_full() ||
+      !target.standing.health->is_usable(target.standing.number, now)) {
+    return false;
+  }
   const double share = target.target->state->share(now, app_.health_check.slow_start);
   return share >= 1 || static_cast<double>(random_u64() >> 11) * 0x1p-53 < share;
 }
@@ -174,10 +182,6 @@ WorkerTarget* WorkerUpstream::pick_by_hash(std::uint64_t hash) {
   const auto picked = ring_->pick(hash, in_flight_,
                                   [this](std::size_t i) { return in_flight_[i] != kNoCandidate; });
   return targets_[*picked].get();
-}
-
-void WorkerUpstream::note_connect_failure(WorkerTarget& target) noexcept {
-  target.avoid_until = worker_.now() + kAvoid;
 }
 
 }  // namespace tyaprover::gateway

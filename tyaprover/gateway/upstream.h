@@ -5,7 +5,7 @@
 // one worker and owns that worker's pools; names are resolved elsewhere (resolver.h) and arrive as
 // a new TargetList.
 //
-//   WorkerUpstream upstream(worker, app, shared, options, metrics);
+//   WorkerUpstream upstream(worker, app, shared, options, metrics, breakers, breaker);
 //   WorkerTarget* target = upstream.pick(tried, upstream.hash_of(exchange));
 //   http::ClientConnection* connection = target->pool.take();
 #pragma once
@@ -21,7 +21,9 @@
 
 #include "tyaprover/gateway/balancing.h"
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/passive_health.h"
 #include "tyaprover/gateway/shared_upstream.h"
+#include "tyaprover/gateway/upstream_breaker.h"
 #include "tyaprover/gateway/upstream_metrics.h"
 #include "tyaprover/http/client.h"
 #include "tyaprover/http/stream.h"
@@ -72,7 +74,6 @@ struct UpstreamTarget {
   unsigned weight = 1;
   std::shared_ptr<TargetState> state = std::make_shared<TargetState>();
 };
-using TargetList = std::vector<std::shared_ptr<const UpstreamTarget>>;
 
 // The addresses of one configured target; blocks on the resolver when it is a name. Empty: not
 // found, and `problem` says why.
@@ -92,32 +93,35 @@ struct WorkerTarget {
   std::unique_ptr<TargetMetrics> metrics;
   TargetLoad load;
   unsigned waiting = 0;  // requests that wait for a place there
-  // Passed over until then, when another target is there: its last connect failed.
-  TimePoint avoid_until{};
+  TargetStanding standing;
 };
 
 class WorkerUpstream {
  public:
   // Borrows all but the options.
   WorkerUpstream(http::Worker& worker, const AppConfig& app, SharedUpstream& shared,
-                 const http::ClientOptions& options, UpstreamMetrics& metrics);
+                 const http::ClientOptions& options, UpstreamMetrics& metrics, Breakers& breakers,
+                 resilience::CircuitBreaker& app_breaker);
 
-  // Takes over a resolved list; pools of addresses that stay are kept.
-  void update(const TargetList& targets);
+  // Takes over the resolved list that `health` is about; pools of addresses that stay are kept.
+  void update(const std::shared_ptr<PassiveHealth>& health);
 
   // What keeps the request together with others on one target; nothing unless the app balances by
   // consistent hash and the request has the key.
   [[nodiscard]] std::optional<std::uint64_t> hash_of(const http::Exchange& exchange) const noexcept;
   // The target for the next try, by the app's balancing; never one of `tried`, nor an unhealthy
-  // one. Null when none is left. Allocates only until the longest list was seen.
+  // one; one that is ejected or passed over only if there is no other. Null when none is left.
+  // Allocates only until the longest list was seen.
   [[nodiscard]] WorkerTarget* pick(std::span<WorkerTarget* const> tried,
                                    std::optional<std::uint64_t> hash = {});
-  void note_connect_failure(WorkerTarget& target) noexcept;
-  void note_connect_success(WorkerTarget& target) noexcept { target.avoid_until = {}; }
 
   [[nodiscard]] std::size_t size() const noexcept { return targets_.size(); }
   [[nodiscard]] const AppConfig& app() const noexcept { return app_; }
   [[nodiscard]] SharedUpstream& shared() noexcept { return shared_; }
+  [[nodiscard]] UpstreamBreaker& breaker() noexcept { return breaker_; }
+  // Where requests go while the breaker is open; null if nowhere.
+  [[nodiscard]] WorkerUpstream* fallback() const noexcept { return fallback_; }
+  void set_fallback(WorkerUpstream* fallback) noexcept { fallback_ = fallback; }
 
  private:
   [[nodiscard]] WorkerTarget* pick_by_hash(std::uint64_t hash);
@@ -128,6 +132,8 @@ class WorkerUpstream {
   SharedUpstream& shared_;
   const http::ClientOptions options_;
   UpstreamMetrics& metrics_;
+  UpstreamBreaker breaker_;  // before the connections, which tell it how responses end
+  WorkerUpstream* fallback_ = nullptr;
   std::vector<std::unique_ptr<WorkerTarget>> targets_;
   std::vector<std::unique_ptr<WorkerTarget>> retired_;  // gone from the list, still in use
   std::optional<HashBy> hash_by_;

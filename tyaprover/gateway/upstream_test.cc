@@ -66,13 +66,23 @@ class WorkerUpstreamTest : public testing::Test {
  protected:
   void use(Balance balance, std::size_t targets) {
     app_.balance = balance;
-    upstream_ =
-        std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_);
+    make_upstream();
     std::vector<Target> list;
     for (std::size_t i = 0; i < targets; ++i) {
       list.push_back(target("127.0.0.1", static_cast<std::uint16_t>(1000 + i)));
     }
-    upstream_->update(resolve(list));
+    update(list);
+  }
+  void make_upstream() {
+    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_,
+                                                 breakers_, breakers_.external_http());
+  }
+  void update(const std::vector<Target>& list) {
+    health_ = std::make_shared<PassiveHealth>(outlier_options({}), resolve(list), health_.get());
+    upstream_->update(health_);
+  }
+  void refuse(const WorkerTarget& target) {
+    health_->connect_failed(target.standing.number, clock_.now());
   }
 
   ManualClock clock_;
@@ -81,6 +91,8 @@ class WorkerUpstreamTest : public testing::Test {
   SharedUpstream shared_{app_};
   metrics::Registry registry_;
   UpstreamMetrics metrics_{registry_};
+  Breakers breakers_{Config{}, registry_};
+  std::shared_ptr<PassiveHealth> health_;
   std::unique_ptr<WorkerUpstream> upstream_;
 };
 
@@ -142,25 +154,24 @@ TEST_F(WorkerUpstreamTest, ConsistentHashSpreadsRequestsWithoutAKey) {
 
 TEST_F(WorkerUpstreamTest, WeightsReachTheTargets) {
   app_.balance = Balance::round_robin;
-  upstream_ =
-      std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_);
+  make_upstream();
   std::vector<Target> list = {target("127.0.0.1", 1000), target("127.0.0.1", 1001)};
   list[0].weight = 4;
-  upstream_->update(resolve(list));
+  update(list);
   std::map<std::string, int> picked;
   for (int i = 0; i < 50; ++i) ++picked[upstream_->pick({})->target->address];
   EXPECT_EQ(picked["127.0.0.1:1000"], 40);
 }
 
-TEST_F(WorkerUpstreamTest, ATargetThatRefusedIsPassedOverForASecondUnlessItIsTheLast) {
+TEST_F(WorkerUpstreamTest, ATargetThatRefusedIsPassedOverForAWhileUnlessItIsTheLast) {
   use(Balance::round_robin, 2);
   WorkerTarget* const down = upstream_->pick({});
-  upstream_->note_connect_failure(*down);
+  refuse(*down);
   for (int i = 0; i < 10; ++i) EXPECT_NE(upstream_->pick({}), down);
   WorkerTarget* const other = upstream_->pick({});
-  upstream_->note_connect_failure(*other);
+  refuse(*other);
   EXPECT_NE(upstream_->pick({}), nullptr);
-  clock_.advance(std::chrono::milliseconds(1001));
+  clock_.advance(std::chrono::milliseconds(2001));
   std::set<WorkerTarget*> seen;
   for (int i = 0; i < 4; ++i) seen.insert(upstream_->pick({}));
   EXPECT_EQ(seen.size(), 2u);
@@ -210,7 +221,7 @@ TEST_F(WorkerUpstreamTest, UpdateKeepsPoolsOfAddressesThatStay) {
     before[t->target->address] = t;
   }
   http::ClientConnection* const in_use = before["127.0.0.1:1000"]->pool.create();
-  upstream_->update(resolve({target("127.0.0.1", 1001), target("127.0.0.1", 1002)}));
+  update({target("127.0.0.1", 1001), target("127.0.0.1", 1002)});
   std::map<std::string, WorkerTarget*> after;
   for (int i = 0; i < 2; ++i) {
     WorkerTarget* const t = upstream_->pick({});

@@ -185,7 +185,9 @@ std::optional<BodyPiece> ClientConnection::decode() {
 std::optional<BodyPiece> ClientConnection::poll() {
   if (complete_) return BodyPiece{{}, true};
   if (body_error_) return std::nullopt;
-  return decode();
+  std::optional<BodyPiece> piece = decode();
+  note_end();
+  return piece;
 }
 
 Task<Result<BodyPiece, BodyError>> ClientConnection::read() {
@@ -205,11 +207,13 @@ Task<Result<BodyPiece, BodyError>> ClientConnection::read() {
     }
     if (r.error == IoError::end && head_.body.kind == BodyKind::until_close) {
       complete_ = true;
+      note_end();
       co_return BodyPiece{{}, true};
     }
     body_error_ = r.error == IoError::timeout  ? BodyError::timeout
                   : r.error == IoError::closed ? BodyError::aborted
                                                : BodyError::disconnected;
+    note_end();
     co_return err(*body_error_);
   }
 }
@@ -219,6 +223,7 @@ void ClientConnection::abort() noexcept {
 }
 
 void ClientConnection::release() noexcept {
+  stop_watching();
   pool_.give(*this);
 }
 

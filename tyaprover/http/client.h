@@ -20,7 +20,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tyaprover/http/body.h"
@@ -49,6 +51,15 @@ enum class ReadHead : std::uint8_t {
   closed,    // the upstream closed or reset the connection
   protocol,  // it is no HTTP: see error()
   aborted,   // abort() was called
+};
+
+// Is told how the body of a response ended: whole, by an error, or given up by us (aborted).
+class ResponseWatcher {
+ public:
+  virtual void response_ended(std::optional<BodyError> error) noexcept = 0;
+
+ protected:
+  ~ResponseWatcher() = default;
 };
 
 class ClientConnection final : public BodySource {
@@ -84,6 +95,14 @@ class ClientConnection final : public BodySource {
   [[nodiscard]] const Fields* trailers() const noexcept override;
   [[nodiscard]] bool body_complete() const noexcept { return complete_; }
   void cancel_read() override { abort(); }
+  // Tells `watcher` once, at the body's end, or when this connection is released before it. Not
+  // after begin().
+  void watch_response(ResponseWatcher& watcher) noexcept { watcher_ = &watcher; }
+  // For whoever gives up the response before the connection is released.
+  void stop_watching() noexcept {
+    if (watcher_ != nullptr)
+      tell_watcher(complete_ ? std::nullopt : std::optional(BodyError::aborted));
+  }
   // Back to the pool when it can serve another request, else closed.
   void release() noexcept override;
 
@@ -104,6 +123,12 @@ class ClientConnection final : public BodySource {
 
   void start_idle();
   [[nodiscard]] std::optional<BodyPiece> decode();
+  void tell_watcher(std::optional<BodyError> error) noexcept {
+    std::exchange(watcher_, nullptr)->response_ended(error);
+  }
+  void note_end() noexcept {
+    if (watcher_ != nullptr && (complete_ || body_error_)) tell_watcher(body_error_);
+  }
 
   Worker& worker_;
   ConnectionPool& pool_;
@@ -124,6 +149,7 @@ class ClientConnection final : public BodySource {
   bool keep_alive_ = false;
   bool spoiled_ = false;
   std::optional<BodyError> body_error_;
+  ResponseWatcher* watcher_ = nullptr;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t requests_ = 0;
   Nanos idle_timeout_{};

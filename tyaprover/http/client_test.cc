@@ -176,6 +176,57 @@ TEST_F(ClientTest, TruncatedSlowAndMalformedBodiesAreErrors) {
   EXPECT_EQ(error_, BodyError::malformed);
 }
 
+// Notes what it is told.
+class Watcher final : public ResponseWatcher {
+ public:
+  void response_ended(std::optional<BodyError> error) noexcept override {
+    ++times;
+    last = error;
+  }
+  int times = 0;
+  std::optional<BodyError> last;
+};
+
+TEST_F(ClientTest, AWatcherIsToldOnceHowTheBodyEnded) {
+  const auto begin = [&](std::string_view response) {
+    connection_->begin(Method::get);
+    peer_->send(response);
+    ReadHead head = ReadHead::aborted;
+    run(read_head(head));
+    EXPECT_EQ(head, ReadHead::complete);
+  };
+  const auto body = [&] {
+    std::string text;
+    error_.reset();
+    run(read_body(text, error_));
+  };
+  Watcher whole;
+  begin("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  connection_->watch_response(whole);
+  EXPECT_EQ(whole.times, 0);
+  body();
+  EXPECT_EQ(whole.times, 1);
+  EXPECT_EQ(whole.last, std::nullopt);
+
+  Watcher broken;
+  begin("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n");
+  connection_->watch_response(broken);
+  body();
+  EXPECT_EQ(broken.times, 1);
+  EXPECT_EQ(broken.last, BodyError::malformed);
+  release();
+  EXPECT_EQ(broken.times, 1);
+
+  connect();
+  Watcher given_up;
+  begin("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+  connection_->watch_response(given_up);
+  release();
+  EXPECT_EQ(given_up.times, 1);
+  EXPECT_EQ(given_up.last, BodyError::aborted);
+  EXPECT_EQ(whole.times, 1);
+}
+
 TEST_F(ClientTest, HeadFailuresAreTold) {
   ReadHead head = ReadHead::complete;
   connection_->begin(Method::get);

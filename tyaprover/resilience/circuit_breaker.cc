@@ -197,11 +197,12 @@ Result<CircuitBreaker::Permit, Rejection> CircuitBreaker::acquire_unclosed(std::
 
 // ── Settling ──
 
-void CircuitBreaker::settle(const Permit& permit, Outcome outcome, TimePoint now) noexcept {
+void CircuitBreaker::settle(const Permit& permit, Outcome outcome, TimePoint now,
+                            Nanos took) noexcept {
   if (outcome == Outcome::rejected) outcome = Outcome::shed;
   const bool failure = resilience::is_failure(outcome);
   const bool completed = failure || outcome == Outcome::success;
-  const bool slow = completed && now - permit.start_ > slow_call_;
+  const bool slow = completed && took > slow_call_;
   totals_.ended(outcome);
   bool current;
   if (permit.trial_ != 0) {
@@ -212,8 +213,7 @@ void CircuitBreaker::settle(const Permit& permit, Outcome outcome, TimePoint now
     current = generation_of(word_.load(std::memory_order_acquire)) == permit.generation_;
   }
   if (outcome_listeners_.load(std::memory_order_acquire)) {
-    tell(outcome_listeners_,
-         OutcomeEvent{options_.name, outcome, now - permit.start_, slow, !current});
+    tell(outcome_listeners_, OutcomeEvent{options_.name, outcome, took, slow, !current});
   }
 }
 

@@ -309,7 +309,7 @@ class CircuitBreaker : public Policy {
   [[nodiscard]] Result<Permit, Rejection> acquire_unclosed(std::uint64_t word,
                                                            TimePoint now) noexcept;
   [[nodiscard]] Result<Permit, Rejection> reject(BreakerState state, Nanos retry_after) noexcept;
-  void settle(const Permit& permit, Outcome outcome, TimePoint now) noexcept;
+  void settle(const Permit& permit, Outcome outcome, TimePoint now, Nanos took) noexcept;
   bool settle_closed(std::uint64_t generation, bool failure, bool slow, TimePoint now) noexcept;
   bool settle_trial(const Permit& permit, Outcome outcome, TimePoint now) noexcept;
   [[nodiscard]] std::optional<TransitionCause> rate_cause(std::uint64_t epoch,
@@ -412,13 +412,17 @@ class [[nodiscard]] CircuitBreaker::Permit {
     if (breaker_) settle(outcome, breaker_->options_.clock->now());
   }
   // `now` is the clock's time, for callers that have just read it.
-  void settle(Outcome outcome, TimePoint now) noexcept {
+  void settle(Outcome outcome, TimePoint now) noexcept { settle(outcome, now, now - start_); }
+  // `took` is the call's duration where that is not the time since the permit was given.
+  void settle(Outcome outcome, TimePoint now, Nanos took) noexcept {
     if (CircuitBreaker* breaker = std::exchange(breaker_, nullptr)) {
-      breaker->settle(*this, outcome, now);
+      breaker->settle(*this, outcome, now, took);
     }
   }
 
   [[nodiscard]] TimePoint start() const noexcept { return start_; }
+  // False once settled, and of a breaker that is disabled.
+  [[nodiscard]] bool is_counted() const noexcept { return breaker_ != nullptr; }
   // Whether this call is a trial of the half-open state.
   [[nodiscard]] bool is_trial() const noexcept { return trial_ != 0; }
 

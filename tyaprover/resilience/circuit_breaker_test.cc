@@ -237,6 +237,19 @@ TEST_P(CircuitBreakerTest, TransitionSaysWhatCausedIt) {
   EXPECT_EQ(events_[0].breaker, "test");
 }
 
+TEST(CircuitBreakerSettleTest, ACallIsAsSlowAsItsSettlerSays) {
+  ManualClock clock;
+  CircuitBreaker breaker({.name = "test", .minimum_requests = 1, .slow_call = 1s, .clock = &clock});
+  std::vector<Nanos> durations;
+  breaker.on_outcome([&](const OutcomeEvent& event) { durations.push_back(event.duration); });
+  auto permit = breaker.try_acquire();
+  ASSERT_TRUE(permit);
+  clock.advance(1min);
+  permit->settle(success, clock.now(), 900ms);
+  EXPECT_EQ(breaker.state(), kClosed);
+  EXPECT_EQ(durations, std::vector<Nanos>{900ms});
+}
+
 // ── R4: the window forgets, the row of failures does not ──
 
 TEST_P(CircuitBreakerTest, AnIdleHourEmptiesTheWindow) {

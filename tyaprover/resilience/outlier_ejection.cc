@@ -141,4 +141,16 @@ bool OutlierEjection::restore(std::size_t target, TimePoint now) {
   return true;
 }
 
+void OutlierEjection::take_over(std::size_t target, const OutlierEjection& other,
+                                std::size_t from) {
+  const std::lock_guard lock(other.mutex_);
+  const Target& old = other.targets_[from];
+  Target& one = targets_[target];
+  one.ejected_until = old.ejected_until.load(std::memory_order_relaxed);
+  one.consecutive = old.consecutive.load(std::memory_order_relaxed);
+  one.calls = old.calls.load(std::memory_order_relaxed);
+  one.failures = old.failures.load(std::memory_order_relaxed);
+  one.times = old.times;
+}
+
 }  // namespace tyaprover::resilience

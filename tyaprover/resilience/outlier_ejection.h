@@ -63,6 +63,8 @@ class OutlierEjection {
   std::vector<Ejection> evaluate(TimePoint now);
   // Brings the target back early, as when an active check passed. Whether it was ejected.
   bool restore(std::size_t target, TimePoint now);
+  // Continues what `other` knows of its target `from` as `target` of this one. Before first use.
+  void take_over(std::size_t target, const OutlierEjection& other, std::size_t from);
 
   // Lock-free.
   [[nodiscard]] bool is_ejected(std::size_t target, TimePoint now) const noexcept;
@@ -87,7 +89,7 @@ class OutlierEjection {
   const std::size_t count_;
   const std::size_t most_ejected_;
   const std::unique_ptr<Target[]> targets_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::atomic<std::uint64_t> ejections_{0};
 };
 

@@ -170,5 +170,18 @@ TEST_F(OutlierEjectionTest, BadOptionsFail) {
   EXPECT_THROW(OutlierEjection({.max_ejected_share = 1.1}, 2), std::invalid_argument);
 }
 
+TEST_F(OutlierEjectionTest, TakesOverWhatAnotherKnows) {
+  OutlierEjection old(options(), 4);
+  fail(old, 3);
+  fail(old, 1, 4);
+  OutlierEjection e(options(), 4);
+  e.take_over(0, old, 3);
+  e.take_over(2, old, 1);
+  EXPECT_TRUE(e.is_ejected(0, clock_.now()));
+  EXPECT_TRUE(fail(e, 2, 1));
+  clock_.advance(30s);
+  EXPECT_EQ(fail(e, 0)->times, 2u);
+}
+
 }  // namespace
 }  // namespace tyaprover::resilience

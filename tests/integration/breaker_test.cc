@@ -1,0 +1,387 @@
+// Circuit breakers, fallbacks and ejection in the running program (the resilience specification,
+// section 6).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include "tests/integration/support.h"
+
+namespace tyaprover::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kFailure = "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
+
+// What a script waits at, until it is opened.
+class Gate {
+ public:
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kDeadline, [this] { return open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+};
+
+std::string state_of(const Gateway& gateway, const std::string& breaker) {
+  return get(gateway.port(), "/health").json()["checks"]["breakers"].value(breaker, "?");
+}
+
+std::string metrics_of(const Gateway& gateway) {
+  return get(gateway.port(), "/metrics").body;
+}
+
+// The value of the sample, or an empty text.
+std::string sample(const std::string& page, const std::string& series) {
+  const std::size_t at = page.find("\n" + series + " ");
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + series.size() + 2;
+  return page.substr(begin, page.find('\n', begin) - begin);
+}
+
+// The line of the gateway's own log with this message and breaker; null if it is not there in time.
+Json wait_for_log(const Gateway& gateway, const std::string& message, const std::string& breaker) {
+  Json found;
+  const bool there = wait_until([&] {
+    std::istringstream lines(gateway.log());
+    for (std::string line; std::getline(lines, line);) {
+      found = Json::parse(line, nullptr, false);
+      if (found.is_object() && found.value("msg", "") == message &&
+          found.value("breaker", "") == breaker)
+        return true;
+    }
+    return false;
+  });
+  return there ? found : Json();
+}
+
+// Whether a request with this target has come, answered or not.
+bool has_come(const Upstream& upstream, const std::string& target) {
+  return wait_until([&] {
+    const std::vector<Message> requests = upstream.requests();
+    return std::any_of(requests.begin(), requests.end(),
+                       [&](const Message& request) { return request.target() == target; });
+  });
+}
+
+class OneTarget : public ::testing::Test {
+ protected:
+  void fail(int times) {
+    broken = true;
+    for (int i = 0; i < times; ++i) get(gateway->port(), "/");
+  }
+
+  std::atomic<bool> broken{false};
+  Upstream upstream{[this](UpstreamExchange& e) { e.send(broken ? kFailure : ok("fine")); }};
+  std::optional<Gateway> gateway;
+};
+
+TEST_F(OneTarget, OpensAfterFailuresInARowAndSaysWhenToComeBackR33) {
+  gateway.emplace(proxy_to(upstream));
+  fail(5);
+  const Response refused = get(gateway->port(), "/");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.reason(), "circuit_open");
+  const int wait = std::stoi("0" + refused.header("Retry-After"));
+  EXPECT_GE(wait, 30);
+  EXPECT_LE(wait, 60);
+  EXPECT_EQ(upstream.request_count(), 5u);
+  EXPECT_THAT(refused.body, HasSubstr("upstream:app"));
+
+  const Json line = gateway->wait_for_access([](const Json& l) { return l["status"] == 503; });
+  EXPECT_EQ(line["breaker"], "open");
+  EXPECT_EQ(line["reason"], "circuit_open");
+}
+
+TEST_F(OneTarget, ATransitionIsOneLogLineWithTheCountsThatCausedItR39) {
+  gateway.emplace(proxy_to(upstream));
+  get(gateway->port(), "/");
+  fail(5);
+  const Json line = wait_for_log(*gateway, "a circuit breaker opened", "upstream:app");
+  EXPECT_EQ(line["cause"], "consecutive_failures");
+  EXPECT_EQ(line["failures"], "5");
+  EXPECT_EQ(line["calls"], "6");
+  EXPECT_EQ(line["consecutive"], "5");
+  EXPECT_EQ(line["open_for"], "1m");
+  EXPECT_NE(line.value("request_id", ""), "");
+}
+
+TEST_F(OneTarget, ATransitionIsAnEventOfTheSpanThatCausedItR39) {
+  gateway.emplace(proxy_to(upstream, "breaker: {failure_threshold: 2}"));
+  fail(1);
+  const std::string id = (fail(0), get(gateway->port(), "/")).header("traceparent").substr(3, 32);
+  Json event;
+  ASSERT_TRUE(wait_until([&] {
+    const Json tree = get(gateway->port(), "/api/v1/traces/" + id).json();
+    if (!tree.contains("spans") || tree["spans"][0]["events"].empty()) return false;
+    event = tree["spans"][0]["events"][0];
+    return true;
+  }));
+  EXPECT_EQ(event["name"], "circuit_breaker.transition");
+  EXPECT_EQ(event["attributes"]["circuit_breaker.name"], "upstream:app");
+  EXPECT_EQ(event["attributes"]["circuit_breaker.to"], "open");
+  EXPECT_EQ(event["attributes"]["circuit_breaker.cause"], "consecutive_failures");
+}
+
+TEST_F(OneTarget, MetricsShowStateCallsAndTransitionsR39) {
+  gateway.emplace(proxy_to(upstream));
+  get(gateway->port(), "/");
+  fail(6);
+  const std::string page = metrics_of(*gateway);
+  const std::string name = R"(name="upstream:app")";
+  EXPECT_EQ(sample(page, "circuit_breaker_state{" + name + R"(,state="open"})"), "1");
+  EXPECT_EQ(sample(page, "circuit_breaker_state{" + name + R"(,state="closed"})"), "0");
+  EXPECT_EQ(sample(page, "circuit_breaker_calls_total{" + name + R"(,outcome="success"})"), "1");
+  EXPECT_EQ(sample(page, "circuit_breaker_calls_total{" + name + R"(,outcome="failure"})"), "5");
+  EXPECT_EQ(sample(page, "circuit_breaker_calls_total{" + name + R"(,outcome="rejected"})"), "1");
+  EXPECT_EQ(
+      sample(page, "circuit_breaker_transitions_total{" + name + R"(,from="closed",to="open"})"),
+      "1");
+  EXPECT_EQ(sample(page, "circuit_breaker_call_duration_seconds_count{" + name + "}"), "6");
+  EXPECT_EQ(sample(page, "circuit_breaker_in_flight{" + name + "}"), "0");
+  EXPECT_NE(sample(page, "circuit_breaker_failure_ratio{" + name + "}"), "");
+}
+
+TEST_F(OneTarget, AnOpenBreakerDegradesHealthAndNoMore) {
+  gateway.emplace(proxy_to(upstream));
+  EXPECT_EQ(state_of(*gateway, "upstream:app"), "closed");
+  fail(5);
+  ASSERT_TRUE(wait_until([&] { return state_of(*gateway, "upstream:app") == "open"; }));
+  const Response health = get(gateway->port(), "/health");
+  EXPECT_EQ(health.status, 200);
+  EXPECT_EQ(health.json()["status"], "degraded");
+  EXPECT_EQ(get(gateway->port(), "/health/ready").status, 200);
+}
+
+TEST_F(OneTarget, ClosesAfterASuccessfulTrial) {
+  gateway.emplace(proxy_to(upstream, "breaker: {reset_timeout: 300ms}"));
+  fail(5);
+  broken = false;
+  ASSERT_TRUE(wait_until([&] { return get(gateway->port(), "/").status == 200; }));
+  EXPECT_EQ(get(gateway->port(), "/").status, 200);
+  EXPECT_FALSE(wait_for_log(*gateway, "a circuit breaker closed", "upstream:app").is_null());
+  const Json trial =
+      gateway->wait_for_access([](const Json& line) { return line["breaker"] == "half_open"; });
+  EXPECT_EQ(trial["status"], 200);
+}
+
+TEST_F(OneTarget, DisabledItLetsEverythingPass) {
+  gateway.emplace(proxy_to(upstream, "breaker: {mode: disabled}"));
+  fail(20);
+  EXPECT_EQ(upstream.request_count(), 20u);
+  EXPECT_EQ(gateway->wait_for_path("/").value("breaker", ""), "");
+}
+
+TEST_F(OneTarget, MetricsOnlySaysWhenItWouldHaveOpened) {
+  gateway.emplace(proxy_to(upstream, "breaker: {mode: metrics_only}"));
+  fail(20);
+  EXPECT_EQ(upstream.request_count(), 20u);
+  EXPECT_FALSE(
+      wait_for_log(*gateway, "a circuit breaker would have opened", "upstream:app").is_null());
+}
+
+TEST_F(OneTarget, AStaticResponseStandsInR33) {
+  gateway.emplace(proxy_to(upstream,
+                           "breaker: {fallback_status: 200, fallback_body: '{\"items\":[]}', "
+                           "fallback_content_type: application/json}"));
+  fail(5);
+  const Response stand_in = get(gateway->port(), "/");
+  EXPECT_EQ(stand_in.status, 200);
+  EXPECT_EQ(stand_in.body, "{\"items\":[]}");
+  EXPECT_EQ(stand_in.header("Content-Type"), "application/json");
+  EXPECT_EQ(stand_in.header("Cache-Control"), "no-store");
+  EXPECT_EQ(upstream.request_count(), 5u);
+}
+
+TEST(BreakerTrial, OneAtATimeWhileOthersGetTheFallbackR32) {
+  std::atomic<bool> broken{true};
+  Gate gate;
+  Upstream upstream([&](UpstreamExchange& e) {
+    if (broken) {
+      e.send(kFailure);
+    } else {
+      if (e.request.target() == "/trial") gate.pass();
+      e.send(ok("back"));
+    }
+  });
+  Gateway gateway(proxy_to(upstream, "breaker: {reset_timeout: 300ms, half_open_lease: 1h}"));
+  for (int i = 0; i < 5; ++i) get(gateway.port(), "/");
+  broken = false;
+  std::string trial;
+  std::thread slow([&] {
+    // Rejected as long as it is open.
+    EXPECT_TRUE(wait_until([&] {
+      trial = get(gateway.port(), "/trial").body;
+      return trial == "back";
+    }));
+  });
+  EXPECT_TRUE(has_come(upstream, "/trial"));
+  for (int i = 0; i < 10; ++i) {
+    const Response other = get(gateway.port(), "/other");
+    EXPECT_EQ(other.reason(), "circuit_open");
+    EXPECT_EQ(other.header("Retry-After"), "1");
+  }
+  gate.open();
+  slow.join();
+  EXPECT_EQ(get(gateway.port(), "/other").body, "back");
+}
+
+TEST(BreakerFallback, AnotherAppStandsInR33) {
+  Upstream broken(kFailure);
+  Upstream spare(ok("spare"));
+  Gateway gateway(
+      "listen: [\"127.0.0.1:0\"]\nworkers: 1\napps:\n"
+      "  - {name: main, upstream: {targets: [" +
+      broken.url() +
+      "]}, breaker: {fallback_app: spare}}\n"
+      "  - {name: spare, path: /spare, upstream: {targets: [" +
+      spare.url() + "]}}\n");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 500);
+  EXPECT_EQ(get(gateway.port(), "/").body, "spare");
+  EXPECT_EQ(broken.request_count(), 5u);
+  const Json line = gateway.wait_for_access([](const Json& l) { return l["status"] == 200; });
+  EXPECT_EQ(line["app"], "main");
+  EXPECT_EQ(line["breaker"], "open");
+}
+
+TEST(BreakerJudgement, AClientThatLeavesIsNoFailureR31) {
+  Upstream upstream([&](UpstreamExchange& e) {
+    if (e.request.target() == "/slow") e.wait_for_close();
+    e.send(ok("ok"));
+  });
+  Gateway gateway(proxy_to(upstream, "breaker: {failure_threshold: 1}"));
+  {
+    RawClient client(gateway.port());
+    client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_TRUE(has_come(upstream, "/slow"));
+    client.reset();
+  }
+  ASSERT_EQ(gateway.wait_for_path("/slow")["status"], 499);
+  EXPECT_EQ(get(gateway.port(), "/").status, 200);
+  const std::string page = metrics_of(gateway);
+  EXPECT_EQ(sample(page, R"(circuit_breaker_calls_total{name="upstream:app",outcome="cancelled"})"),
+            "1");
+  EXPECT_EQ(sample(page, R"(circuit_breaker_in_flight{name="upstream:app"})"), "0");
+}
+
+TEST(BreakerJudgement, AResetInTheMiddleOfABodyIsAFailureR31) {
+  Upstream upstream([](UpstreamExchange& e) {
+    e.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort");
+    e.close();
+  });
+  Gateway gateway(proxy_to(upstream, "breaker: {failure_threshold: 2}"));
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(get(gateway.port(), "/").complete);
+  ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/").reason() == "circuit_open"; }));
+  EXPECT_EQ(upstream.request_count(), 2u);
+}
+
+TEST(BreakerJudgement, WhatTheClientDidWrongIsNoFailureR31) {
+  Upstream upstream([](UpstreamExchange& e) {
+    const std::string status = e.request.target().substr(1);
+    e.send("HTTP/1.1 " + status + " X\r\nContent-Length: 0\r\n\r\n");
+  });
+  Gateway gateway(proxy_to(upstream, "breaker: {failure_threshold: 1}"));
+  for (const char* const status : {"400", "401", "404", "429", "499", "501", "505"}) {
+    EXPECT_EQ(get(gateway.port(), std::string("/") + status).status, std::stoi(status));
+  }
+  EXPECT_EQ(state_of(gateway, "upstream:app"), "closed");
+  get(gateway.port(), "/502");
+  EXPECT_EQ(get(gateway.port(), "/200").reason(), "circuit_open");
+}
+
+TEST(BreakerJudgement, ConnectErrorsAndTimeoutsAreFailuresR31) {
+  Gateway refused(proxy_to(std::vector{"http://127.0.0.1:" + std::to_string(unused_port())},
+                           "breaker: {failure_threshold: 2}"));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(get(refused.port(), "/").reason(), "upstream_connect_failed");
+  }
+  EXPECT_EQ(get(refused.port(), "/").reason(), "circuit_open");
+
+  Upstream mute([](UpstreamExchange& e) { e.wait_for_close(); });
+  Gateway silent(proxy_to(mute,
+                          "breaker: {failure_threshold: 2}\n"
+                          "timeouts: {response_head: 100ms}"));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(get(silent.port(), "/").reason(), "upstream_response_timeout");
+  }
+  EXPECT_EQ(get(silent.port(), "/").reason(), "circuit_open");
+  EXPECT_EQ(sample(metrics_of(silent),
+                   R"(circuit_breaker_calls_total{name="upstream:app",outcome="timeout"})"),
+            "2");
+}
+
+TEST(BreakerJudgement, ItsOwnTimeoutCoversTheRequestUntilTheResponseHead) {
+  Upstream mute([](UpstreamExchange& e) { e.wait_for_close(); });
+  Gateway gateway(proxy_to(mute, "breaker: {failure_threshold: 1, timeout: 100ms}"));
+  EXPECT_EQ(get(gateway.port(), "/").status, 504);
+  EXPECT_EQ(get(gateway.port(), "/").reason(), "circuit_open");
+}
+
+TEST(BreakerJudgement, RetryAfterOfAllTargetsHoldsItOpenIfWantedR31) {
+  Upstream busy("HTTP/1.1 503 X\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n");
+  Upstream other([](UpstreamExchange& e) {
+    e.send("HTTP/1.1 429 X\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n");
+  });
+  Gateway gateway(proxy_to({busy.url(), other.url()}, "breaker: {honour_retry_after: true}"));
+  ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/").reason() == "circuit_open"; }));
+  EXPECT_GE(busy.request_count(), 1u);
+  EXPECT_GE(other.request_count(), 1u);
+  const int wait = std::stoi("0" + get(gateway.port(), "/").header("Retry-After"));
+  EXPECT_GT(wait, 10);
+  EXPECT_LE(wait, 40);
+}
+
+TEST(Ejection, OneOfThreeTargetsIsLeftOutAndComesBackR30) {
+  std::atomic<bool> broken{true};
+  Upstream sick([&](UpstreamExchange& e) { e.send(broken ? kFailure : ok("was sick")); });
+  Upstream first(ok("well"));
+  Upstream second(ok("well"));
+  Gateway gateway(proxy_to({sick.url(), first.url(), second.url()},
+                           "breaker: {failure_threshold: off, error_threshold_percentage: off}\n"
+                           "ejection: {base: 2s, max: 10s}"));
+  ASSERT_TRUE(wait_until([&] {
+    get(gateway.port(), "/");
+    return gateway.log().find("a target is left out for a while") != std::string::npos;
+  }));
+  const std::size_t asked = sick.request_count();
+  EXPECT_EQ(asked, 5u);
+  const std::string page = metrics_of(gateway);
+  const std::string target =
+      R"({app="app",target="127.0.0.1:)" + std::to_string(sick.port()) + "\"}";
+  EXPECT_EQ(sample(page, "tyaprover_upstream_ejections_total" + target), "1");
+  EXPECT_EQ(sample(page, "tyaprover_upstream_target_ejected" + target), "1");
+  broken = false;
+  ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/").body == "was sick"; }));
+  EXPECT_EQ(sample(metrics_of(gateway), "tyaprover_upstream_target_ejected" + target), "0");
+}
+
+TEST(Ejection, NeverTakesMoreThanHalfOfTheTargetsR30) {
+  Upstream a(kFailure);
+  Upstream b(kFailure);
+  Gateway gateway(proxy_to({a.url(), b.url()},
+                           "breaker: {failure_threshold: off, error_threshold_percentage: off}\n"
+                           "ejection: {consecutive_failures: 1}"));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 500);
+  const std::string log = gateway.log();
+  const std::string message = "a target is left out for a while";
+  ASSERT_NE(log.find(message), std::string::npos);
+  EXPECT_EQ(log.find(message), log.rfind(message));
+}
+
+}  // namespace
+}  // namespace tyaprover::test
