@@ -74,8 +74,8 @@ class WorkerUpstreamTest : public testing::Test {
     update(list);
   }
   void make_upstream() {
-    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{}, metrics_,
-                                                 breakers_, breakers_.external_http());
+    upstream_ = std::make_unique<WorkerUpstream>(worker_, app_, shared_, http::ClientOptions{},
+                                                 metrics_, breakers_, breakers_.external_http());
   }
   void update(const std::vector<Target>& list) {
     health_ = std::make_shared<PassiveHealth>(outlier_options({}), resolve(list), health_.get());
