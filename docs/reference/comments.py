@@ -12,7 +12,7 @@ import sys
 
 COMMENT = re.compile(r'^(\s*)//(?: (.*)|)$')
 BEHIND = re.compile(r'^(.*?\S)(\s+)// (.*)$')
-NOT_TEXT = re.compile(r'^(NOLINT|clang-format)')
+NOT_TEXT = re.compile(r'^(NOLINT|clang-format|──|---)')  # of tools, or a heading
 
 
 def plain(text):
