@@ -24,7 +24,7 @@ class CheckedUpstream {
       : upstream_([this, name = std::move(name)](UpstreamExchange& exchange) {
           exchange.read_body();
           const bool check = exchange.request.target() == "/health";
-          const int now = check ? status.load() : 200;
+          const int now = check ? status.load() : work.load();
           if (now == 0) {
             // Never an answer; the checker hangs up.
             (void)exchange.wait_for_close();
@@ -43,6 +43,7 @@ class CheckedUpstream {
   }
 
   std::atomic<int> status{200};
+  std::atomic<int> work{200};  // of the other answers
 
  private:
   Upstream upstream_;
@@ -97,6 +98,24 @@ TEST(HealthChecks, TakeATargetOutAndBringItBack) {
   EXPECT_TRUE(wait_until([&] { return get(gateway.port(), "/").body == "a"; }));
   EXPECT_TRUE(wait_until(
       [&] { return gateway.log().find("a target is healthy again") != std::string::npos; }));
+}
+
+TEST(HealthChecks, BringAnEjectedTargetBackBeforeItsTime) {
+  CheckedUpstream a("a"), b("b");
+  Gateway gateway(proxy_to(std::vector{a.url(), b.url()},
+                           "health_check: {enabled: true, interval: 50ms, slow_start: 0s}\n"
+                           "ejection: {base: 5m, max: 5m}\nbreaker: {mode: disabled}"));
+  a.work = 500;
+  const auto logged = [&](std::string_view text) {
+    return gateway.log().find(text) != std::string::npos;
+  };
+  EXPECT_TRUE(wait_until([&] {
+    (void)get(gateway.port(), "/");
+    return logged("a target is left out for a while");
+  }));
+  a.work = 200;
+  EXPECT_TRUE(wait_until([&] { return logged("a target is back before its time"); }));
+  EXPECT_TRUE(wait_until([&] { return get(gateway.port(), "/").body == "a"; }));
 }
 
 TEST(HealthChecks, WithoutAHealthyTargetGive503) {

@@ -92,6 +92,22 @@ struct ConcurrencyConfig {
   bool operator==(const ConcurrencyConfig&) const = default;
 };
 
+// When a request is sent again after a try failed.
+struct RetryConfig {
+  unsigned attempts = 3;                             // tries in all; 1 = no retries
+  std::vector<StatusRange> statuses = {{502, 504}};  // of responses that are worth another try
+  bool non_idempotent = false;                       // also POST and PATCH that may have arrived
+  bool same_target = false;                          // also where no other target is left
+  std::uint64_t body = 64 * 1024;                    // the largest request body that is kept for it
+  std::optional<Nanos> per_try_timeout;              // connecting and response head together
+  Nanos backoff = 25ms;         // longest first pause; doubles with each retry …
+  Nanos max_backoff = 1s;       // … up to this
+  Nanos max_retry_after = 1s;   // longest Retry-After that is waited for
+  double budget = 0.2;          // retries per request of the last ten seconds …
+  unsigned budget_minimum = 3;  // … or so many, if that is more
+  bool operator==(const RetryConfig&) const = default;
+};
+
 struct Limits {
   std::uint64_t request_head = 64 * 1024;
   std::uint64_t fields = 100;
@@ -164,6 +180,7 @@ struct AppConfig {
   std::string host_header = "keep";  // keep | target | a value
   HealthCheckConfig health_check;
   ConcurrencyConfig concurrency;
+  RetryConfig retries;
   Timeouts timeouts;
   std::uint64_t body_limit = 100ull * 1024 * 1024;
   CompressionConfig compression;
@@ -257,6 +274,7 @@ struct Config {
   std::vector<AppConfig> apps;
   HealthCheckConfig health_check;
   ConcurrencyConfig concurrency;
+  RetryConfig retries;
   Timeouts timeouts;
   Limits limits;
   CompressionConfig compression;

@@ -49,6 +49,9 @@ Section& section_of(ConfigView view) {
   if constexpr (std::is_same_v<Section, ConcurrencyConfig>) {
     return of_app_or_gateway(&AppConfig::concurrency, &Config::concurrency);
   }
+  if constexpr (std::is_same_v<Section, RetryConfig>) {
+    return of_app_or_gateway(&AppConfig::retries, &Config::retries);
+  }
   if constexpr (std::is_same_v<Section, Timeouts>) {
     return of_app_or_gateway(&AppConfig::timeouts, &Config::timeouts);
   }
@@ -160,6 +163,27 @@ constexpr ConfigKey kKeys[] = {
      "Requests that wait while the limit is reached; beyond: 503", 0, 1'000'000},
     {"concurrency.queue_timeout", kBoth, KeyType::duration, kField<&ConcurrencyConfig::queue_timeout>,
      "Longest wait there; beyond: 503", kMillisecond, kDay},
+
+    {"retries.attempts", kBoth, KeyType::integer, kField<&RetryConfig::attempts>,
+     "Tries of a request in all, each on another target", 1, 8, "off", 1},
+    {"retries.statuses", kBoth, KeyType::statuses, kField<&RetryConfig::statuses>,
+     "Status codes of responses after which an idempotent request is tried again; failed connects always are, resets and timeouts if the request may be repeated"},
+    {"retries.non_idempotent", kBoth, KeyType::boolean, kField<&RetryConfig::non_idempotent>,
+     "Also repeat POST, PATCH and unknown methods that the upstream may have got"},
+    {"retries.same_target", kBoth, KeyType::boolean, kField<&RetryConfig::same_target>,
+     "Also try a target again when no other is left"},
+    {"retries.body", kBoth, KeyType::size, kField<&RetryConfig::body>,
+     "Largest request body that is kept to be sent again", 0, 16 * kMiB},
+    {"retries.per_try_timeout", kBoth, KeyType::duration, kField<&RetryConfig::per_try_timeout>,
+     "Connecting and the response head of one try together; off = timeouts.connect and timeouts.response_head alone", kMillisecond, kDay, "off"},
+    timeout("retries.backoff", kBoth, kField<&RetryConfig::backoff>, "Longest pause before the first retry, a random one below it; doubles with each. None after a failed connect"),
+    timeout("retries.max_backoff", kBoth, kField<&RetryConfig::max_backoff>, "Longest pause before any retry"),
+    {"retries.max_retry_after", kBoth, KeyType::duration, kField<&RetryConfig::max_retry_after>,
+     "Longest Retry-After that is waited for; a response with a longer one is passed on", 0, kDay},
+    {"retries.budget", kBoth, KeyType::number, kField<&RetryConfig::budget>,
+     "Retries of an app per request of the last ten seconds, at most", 0, 1},
+    {"retries.budget_minimum", kBoth, KeyType::integer, kField<&RetryConfig::budget_minimum>,
+     "Retries in ten seconds that are always allowed", 0, 1'000'000},
 
     timeout("timeouts.first_head", kTop, kField<&Timeouts::first_head>, "Connect to the end of the first request head"),
     timeout("timeouts.request_head", kTop, kField<&Timeouts::request_head>, "First byte to the end of a later request head"),
@@ -1109,6 +1133,7 @@ Config default_config() {
 void apply_defaults(const Config& config, AppConfig& app) {
   app.health_check = config.health_check;
   app.concurrency = config.concurrency;
+  app.retries = config.retries;
   app.timeouts = config.timeouts;
   app.body_limit = config.limits.body;
   app.compression = config.compression;

@@ -75,6 +75,15 @@ void GatewayShared::collect(metrics::Collection& out) const {
   for (std::size_t i = 0; i < upstreams.size(); ++i) {
     const SharedUpstream& upstream = *upstreams[i];
     const std::string& app = config.apps[i].name;
+    const auto retried = [&](std::string_view result, const std::atomic<std::uint64_t>& count) {
+      out.counter("tyaprover_upstream_retries_total",
+                  "Further tries of requests, by what became of them; denied: not made, as the "
+                  "budget was spent or the pause too long.",
+                  count.load(std::memory_order_relaxed), {{"app", app}, {"result", result}});
+    };
+    retried("success", upstream.retries.succeeded);
+    retried("failure", upstream.retries.failed);
+    retried("denied", upstream.retries.denied);
     if (!upstream.limit && config.apps[i].concurrency.max_in_flight_per_target == 0) continue;
     if (upstream.limit) {
       out.gauge("tyaprover_upstream_in_flight", "Requests that an upstream with a limit is given.",

@@ -51,6 +51,7 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
   [[nodiscard]] const AppConfig& app() const noexcept { return app_; }
   [[nodiscard]] const UpstreamTarget* target() const noexcept { return target_.get(); }
   [[nodiscard]] bool ended() const noexcept { return ended_; }
+  void set_standing(TargetStanding standing) { standing_ = std::move(standing); }
 
   void start() { http::spawn(run(shared_from_this())); }
   void stop() {
@@ -133,6 +134,7 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
     const bool passed = problem.empty();
     in_row_ = passed == last_passed_ ? in_row_ + 1 : 1;
     last_passed_ = passed;
+    if (passed) return_early();
     if (passed == state.is_healthy() ||
         in_row_ < (passed ? check.healthy_after : check.unhealthy_after))
       return;
@@ -147,6 +149,22 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
     }
   }
 
+  // Passes that were made before the ejection say nothing about what it was for.
+  void return_early() {
+    const TimePoint now = worker_.now();
+    if (!standing_.health->is_ejected(standing_.number, now)) {
+      passed_ejected_ = 0;
+      return;
+    }
+    if (++passed_ejected_ < app_.health_check.healthy_after) return;
+    passed_ejected_ = 0;
+    if (standing_.health->restore(standing_.number, now)) {
+      target_->state->come_back(now);
+      log_event(LogLevel::info, "a target is back before its time: it passes its health checks",
+                {{"app", app_.name}, {"target", target_->address}});
+    }
+  }
+
   http::Worker& worker_;
   const AppConfig& app_;
   const std::shared_ptr<const UpstreamTarget> target_;
@@ -157,6 +175,8 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
   http::Timer pause_;
   bool stopped_ = false;
   bool ended_ = false;
+  TargetStanding standing_;  // what its answers say
+  unsigned passed_ejected_ = 0;
   bool last_passed_ = true;
   unsigned in_row_ = 0;  // checks with the last result
 };
@@ -175,20 +195,21 @@ HealthChecker::~HealthChecker() {
   loop_->thread.join();
 }
 
-void HealthChecker::update(std::size_t app, const TargetList& targets) {
+void HealthChecker::update(std::size_t app, const std::shared_ptr<PassiveHealth>& passive) {
   if (!config_.apps[app].health_check.enabled) return;
   const std::lock_guard lock(mutex_);
   targets_.resize(config_.apps.size());
-  targets_[app] = targets;
+  targets_[app] = passive->targets();
   if (!loop_) {
     loop_ = std::make_unique<Loop>();
     loop_->thread = std::thread([&worker = loop_->worker] { worker.run(); });
   }
-  loop_->worker.post([this, app, targets] { adopt(config_.apps[app], targets); });
+  loop_->worker.post([this, app, passive] { adopt(config_.apps[app], passive); });
 }
 
 // On the checker's thread.
-void HealthChecker::adopt(const AppConfig& app, const TargetList& targets) {
+void HealthChecker::adopt(const AppConfig& app, const std::shared_ptr<PassiveHealth>& passive) {
+  const TargetList& targets = passive->targets();
   std::vector<std::shared_ptr<Watch>>& watches = loop_->watches;
   const auto is_of = [&](const Watch& watch, const auto& target) {
     return &watch.app() == &app && watch.target() == target.get();
@@ -199,12 +220,16 @@ void HealthChecker::adopt(const AppConfig& app, const TargetList& targets) {
     if (&watch->app() == &app && !stays) watch->stop();
   }
   std::erase_if(watches, [](const auto& watch) { return watch->ended(); });
-  for (const auto& target : targets) {
-    const bool known = std::any_of(watches.begin(), watches.end(),
-                                   [&](const auto& watch) { return is_of(*watch, target); });
-    if (known) continue;
-    watches.push_back(std::make_shared<Watch>(loop_->worker, app, target));
-    watches.back()->start();
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    auto watch = std::find_if(watches.begin(), watches.end(),
+                              [&](const auto& one) { return is_of(*one, targets[i]); });
+    const bool known = watch != watches.end();
+    if (!known) {
+      watch =
+          watches.insert(watches.end(), std::make_shared<Watch>(loop_->worker, app, targets[i]));
+    }
+    (*watch)->set_standing({.health = passive, .number = i});
+    if (!known) (*watch)->start();
   }
 }
 

@@ -3,10 +3,11 @@
 //
 // One for the process, with a thread and an event loop of its own; one check per target, however
 // many workers there are. Its verdict is the target's own state (upstream.h), which workers read at
-// each choice. update() and collect() are thread-safe.
+// each choice; a target that was ejected for what it answered comes back early by passing (R30).
+// update() and collect() are thread-safe.
 //
 //   HealthChecker checker(config);
-//   checker.update(app, targets);      // whenever the addresses of an app change
+//   checker.update(app, passive_health);      // whenever the addresses of an app change
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/passive_health.h"
 #include "tyaprover/gateway/upstream.h"
 #include "tyaprover/metrics/registry.h"
 
@@ -30,7 +32,8 @@ class HealthChecker {
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
 
-  void update(std::size_t app, const TargetList& targets);
+  // Of the app's new list of targets.
+  void update(std::size_t app, const std::shared_ptr<PassiveHealth>& passive);
   // tyaprover_upstream_target_healthy of the checked targets.
   void collect(metrics::Collection& out);
 
@@ -38,7 +41,7 @@ class HealthChecker {
   class Watch;
   struct Loop;
 
-  void adopt(const AppConfig& app, const TargetList& targets);
+  void adopt(const AppConfig& app, const std::shared_ptr<PassiveHealth>& passive);
   void end();
 
   const Config& config_;

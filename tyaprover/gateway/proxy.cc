@@ -14,13 +14,17 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <coroutine>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "tyaprover/gateway/forwarding.h"
+#include "tyaprover/gateway/retries.h"
 #include "tyaprover/gateway/tunnel.h"
 #include "tyaprover/http/worker.h"
+#include "tyaprover/trace/http_exporter.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -71,6 +75,22 @@ struct Upload {
   bool awaiting_head = true;
   bool waiting_for_client = false;
   std::optional<BodyError> error;  // of the client's side
+  TimePoint try_deadline = TimePoint::max();
+  // What was taken from the client so far, to be sent again by another try; nothing when that may
+  // not be, or would be more than `most`.
+  std::optional<std::string> taken;
+  std::size_t most = 0;
+  bool whole = false;  // the last piece was taken
+
+  void keep(const BodyPiece& piece) {
+    whole = piece.last;
+    if (!taken) return;
+    if (taken->size() + piece.data.size() > most) {
+      taken.reset();
+    } else {
+      taken->append(piece.data);
+    }
+  }
 
   // Ends it soon; the upstream connection is of no use afterwards.
   void cancel() {
@@ -108,10 +128,13 @@ Task<void> run_upload(std::shared_ptr<Upload> upload) {
   http::BodySource& body = *u.exchange.request_body;
   while (!u.stop) {
     std::optional<BodyPiece> piece = body.poll();
-    if (!piece) {
+    if (piece) {
+      u.keep(*piece);
+    } else {
       u.waiting_for_client = true;
       auto next = co_await body.read();
       u.waiting_for_client = false;
+      if (next) u.keep(*next);
       if (u.stop) break;
       if (!next) {
         u.error = next.error();
@@ -130,8 +153,8 @@ Task<void> run_upload(std::shared_ptr<Upload> upload) {
   }
   // The response's time begins when the request is out.
   if (!u.stop && !u.error && u.awaiting_head) {
-    u.connection->stream().set_read_deadline(
-        std::min(u.exchange.deadline, u.exchange.worker.now() + u.response_head_timeout));
+    u.connection->stream().set_read_deadline(std::min(
+        {u.exchange.deadline, u.try_deadline, u.exchange.worker.now() + u.response_head_timeout}));
   }
   u.done->set();
 }
@@ -162,6 +185,33 @@ class BodyWithUpload final : public http::BodySource {
   std::shared_ptr<Upload> upload_;
 };
 
+// A coroutine's pause between two tries. False when the client left meanwhile.
+class Pause {
+ public:
+  Pause(Exchange& exchange, Nanos time) : exchange_(exchange), time_(time) {}
+
+  bool await_ready() const noexcept { return time_ <= Nanos(0); }
+  void await_suspend(std::coroutine_handle<> h) {
+    waiter_ = h;
+    exchange_.worker.timers().set(timer_, exchange_.worker.now() + time_);
+    exchange_.connection->watch_client([this] {
+      client_gone_ = true;
+      exchange_.worker.timers().set(timer_, exchange_.worker.now());
+    });
+  }
+  bool await_resume() const noexcept { return !client_gone_; }
+
+ private:
+  Exchange& exchange_;
+  const Nanos time_;
+  bool client_gone_ = false;
+  std::coroutine_handle<> waiter_;
+  http::Timer timer_{[this] {
+    exchange_.connection->watch_client(nullptr);
+    http::resume(waiter_);
+  }};
+};
+
 // One request, from the first try to the reply.
 class Proxying {
  public:
@@ -178,12 +228,22 @@ class Proxying {
   Task<void> run();
 
  private:
+  using Tried = std::span<WorkerTarget* const>;
+
+  Task<Failure> try_target(WorkerTarget& target);
   Task<Failure> connect_and_send(WorkerTarget& target, bool fresh);
   Task<Failure> send(bool reused);
   Task<Failure> receive_head(bool reused);
   Task<PlaceWait> enter(WorkerTarget& target);
   [[nodiscard]] TimePoint place_deadline() const noexcept;
   [[nodiscard]] Failure shed(PlaceWait end);
+  [[nodiscard]] TryEnd end_of(const Failure& failure);
+  [[nodiscard]] bool keeps_body() const noexcept;
+  [[nodiscard]] bool is_repeatable(bool answered) const noexcept;
+  [[nodiscard]] Nanos retry_after(const Failure& failure);
+  [[nodiscard]] WorkerTarget* pick_again(Tried tried);
+  void discard_response(WorkerTarget& target);
+  Task<bool> rewind();
   void begin_try(const WorkerTarget& target);
   void end_try(WorkerTarget& target, const Failure& failure);
   void deliver(WorkerTarget& target);
@@ -208,48 +268,157 @@ class Proxying {
   ConnectionPtr connection_;    // before an upload takes it over
   std::shared_ptr<Upload> upload_;
   std::optional<BodyPiece> first_;  // of the request body, what came with the head
+  std::string taken_;               // in its place in a further try: all that has come so far
+
+  std::optional<std::uint64_t> hash_;
+  TimePoint try_deadline_ = TimePoint::max();
+  bool interim_sent_ = false;
 };
 
 Task<void> Proxying::run() {
-  std::array<WorkerTarget*, kMaxTries> tried{};
-  std::size_t tries = 0;
-  Failure failure{.reason = Reason::no_healthy_upstream,
-                  .what = upstream_.size() == 0 ? "no address of the upstream is known yet"
-                                                : "no target is healthy"};
   SharedUpstream& shared = upstream_.shared();
   if (shared.limit && !(e_.upstream_place = shared.limit->try_acquire())) {
     const PlaceWait end =
         co_await take_place(e_, *shared.limit, place_deadline(), e_.upstream_place);
     if (end != PlaceWait::granted) co_return fail(shed(end));
   }
-  const std::optional<std::uint64_t> hash = upstream_.hash_of(e_);
-  while (tries < kMaxTries) {
-    WorkerTarget* const target = upstream_.pick(std::span(tried.data(), tries), hash);
-    if (target == nullptr) break;
-    tried[tries++] = target;
-    e_.target_place.reset();  // of the try before
-    if (target->target->state->limit() != nullptr) {
-      const PlaceWait end = co_await enter(*target);
-      if (end != PlaceWait::granted) co_return fail(shed(end));
-    }
-    authority_ = target->target->authority;
-    e_.upstream = target->target->address;
-    begin_try(*target);
-    failure = co_await connect_and_send(*target, false);
-    end_try(*target, failure);
-    if (failure.same_target) {
-      counters_.idle_race_retries.inc();
-      begin_try(*target);
-      failure = co_await connect_and_send(*target, true);
-      end_try(*target, failure);
-    }
-    if (failure.reason == Reason::none) {
-      deliver(*target);
-      co_return;
-    }
-    if (!failure.next_target || worker_.now() >= e_.deadline) break;
+  hash_ = upstream_.hash_of(e_);
+  resilience::RetrySequence retries(shared.retries.options(), worker_.now());
+  std::array<WorkerTarget*, kMaxTries> tried{};
+  std::size_t tries = 0;
+  WorkerTarget* target = upstream_.pick({}, hash_);
+  if (target == nullptr) {
+    co_return fail({.reason = Reason::no_healthy_upstream,
+                    .what = upstream_.size() == 0 ? "no address of the upstream is known yet"
+                                                  : "no target is healthy"});
   }
-  fail(failure);
+  for (;;) {
+    tried[tries++] = target;
+    const Failure failure = co_await try_target(*target);
+    const TryEnd end = end_of(failure);
+    const bool wants_another = may_retry(app_.retries, end);
+    if (retries.retries() > 0) {
+      const bool good = failure.reason == Reason::none && !wants_another;
+      (good ? shared.retries.succeeded : shared.retries.failed)
+          .fetch_add(1, std::memory_order_relaxed);
+    }
+    WorkerTarget* next = nullptr;
+    if (wants_another && retries.retries() + 1 < app_.retries.attempts) {
+      next = pick_again(Tried(tried.data(), tries));
+    }
+    std::optional<Nanos> pause;
+    if (next != nullptr) {
+      pause =
+          retries.next({.retry_after = retry_after(failure)}, resilience::Deadline(e_.deadline));
+      if (!pause) shared.retries.denied.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!pause) {
+      if (failure.reason == Reason::none) co_return deliver(*target);
+      co_return fail(failure);
+    }
+    const std::string status = std::to_string(end.status);
+    trace::Text why(to_string(failure.reason), true);
+    if (failure.reason == Reason::none) {
+      discard_response(*target);
+      why = trace::Text(status, false);
+    }
+    e_.span.add_event("retry", {{"reason", why}});
+    // A list of targets that comes meanwhile leaves it alone.
+    ++next->waiting;
+    const bool rewound = co_await rewind();
+    bool client_there = true;
+    // Nothing reached the target whose connect failed, and the next one is another.
+    if (rewound && !end.nothing_sent) client_there = co_await Pause(e_, *pause);
+    --next->waiting;
+    if (!client_there) co_return fail({.reason = Reason::client_disconnected});
+    if (!rewound) co_return fail(failure);
+    target = next;
+  }
+}
+
+// Once, or twice when an idle connection turns out to be dead (R6.4).
+Task<Failure> Proxying::try_target(WorkerTarget& target) {
+  e_.target_place.reset();  // of the try before
+  if (target.target->state->limit() != nullptr) {
+    const PlaceWait end = co_await enter(target);
+    if (end != PlaceWait::granted) co_return shed(end);
+  }
+  try_deadline_ = app_.retries.per_try_timeout ? worker_.now() + *app_.retries.per_try_timeout
+                                               : TimePoint::max();
+  authority_ = target.target->authority;
+  e_.upstream = target.target->address;
+  begin_try(target);
+  Failure failure = co_await connect_and_send(target, false);
+  end_try(target, failure);
+  if (failure.same_target) {
+    counters_.idle_race_retries.inc();
+    begin_try(target);
+    failure = co_await connect_and_send(target, true);
+    end_try(target, failure);
+  }
+  co_return failure;
+}
+
+TryEnd Proxying::end_of(const Failure& failure) {
+  const bool answered = failure.reason == Reason::none;
+  return {.reason = failure.reason,
+          .status = answered ? connection().head().status : 0,
+          .nothing_sent = failure.next_target,
+          .repeatable = is_repeatable(answered)};
+}
+
+bool Proxying::is_repeatable(bool answered) const noexcept {
+  if (interim_sent_ || !may_repeat(app_.retries, e_.request.method_id)) return false;
+  if (!upload_) return !first_ || first_->data.size() <= app_.retries.body;
+  if (!upload_->taken || upload_->error) return false;
+  // An answer is only given up for another one when the request is sure to be complete.
+  if (answered && !upload_->done->is_set()) return false;
+  return !upload_->whole || e_.request_body->trailers() == nullptr;
+}
+
+// How long the answer asks to be left alone.
+Nanos Proxying::retry_after(const Failure& failure) {
+  if (failure.reason != Reason::none) return Nanos(0);
+  const http::Field* const field = connection().head().fields.find(http::KnownField::retry_after);
+  if (field == nullptr) return Nanos(0);
+  const auto wanted = trace::parse_retry_after(field->value, std::chrono::system_clock::now());
+  return wanted.value_or(Nanos(0));
+}
+
+// The target of a further try, which is another one if that is possible. Null: there is none, or
+// there is no sense in it.
+WorkerTarget* Proxying::pick_again(Tried tried) {
+  if (worker_.now() >= e_.deadline) return nullptr;
+  if (upstream_.breaker().shared().state() == resilience::BreakerState::open) return nullptr;
+  WorkerTarget* const next = upstream_.pick(tried, hash_);
+  return next == nullptr && app_.retries.same_target ? upstream_.pick({}, hash_) : next;
+}
+
+// An answer that another try is to better.
+void Proxying::discard_response(WorkerTarget& target) {
+  ClientConnection& c = connection();
+  upstream_.breaker().judge_target(target.standing, gateway::outcome_of(c.head().status));
+  e_.upstream_span.end();
+  e_.connection->watch_client(nullptr);
+  // If all of it is there already, the connection can serve again.
+  for (auto piece = c.poll(); piece && !piece->last;) piece = c.poll();
+}
+
+// Makes the request ready to be sent once more; false if it cannot be.
+Task<bool> Proxying::rewind() {
+  if (!upload_) {
+    connection_.reset();
+    co_return true;
+  }
+  upload_->cancel();
+  const std::shared_ptr<http::Event> done = upload_->done;
+  co_await *done;
+  if (!is_repeatable(false)) co_return false;
+  taken_ = std::move(*upload_->taken);
+  first_.reset();
+  if (!taken_.empty() || upload_->whole) first_ = BodyPiece{taken_, upload_->whole};
+  upload_.reset();
+  co_return true;
 }
 
 TimePoint Proxying::place_deadline() const noexcept {
@@ -293,9 +462,9 @@ Task<Failure> Proxying::connect_and_send(WorkerTarget& target, bool fresh) {
   const bool reused = connection_ != nullptr;
   if (!reused) {
     connection_.reset(target.pool.create());
-    const TimePoint limit = worker_.now() + app_.timeouts.connect;
-    const IoError error =
-        co_await connection_->connect(target.target->endpoint, std::min(limit, e_.deadline));
+    const TimePoint limit =
+        std::min({worker_.now() + app_.timeouts.connect, e_.deadline, try_deadline_});
+    const IoError error = co_await connection_->connect(target.target->endpoint, limit);
     if (error != IoError::none) {
       connection_.reset();
       if (error == IoError::closed) co_return Failure{.reason = Reason::client_disconnected};
@@ -368,6 +537,12 @@ Task<Failure> Proxying::send(bool reused) {
     upload_ =
         std::make_shared<Upload>(Upload{e_, std::move(connection_), app_.timeouts.response_head});
     upload_->chunked = chunked;
+    upload_->try_deadline = try_deadline_;
+    if (keeps_body()) {
+      upload_->taken.emplace();
+      upload_->most = app_.retries.body;
+    }
+    if (first_) upload_->keep(*first_);
     e_.body_reader_done = upload_->done;
     spawn(run_upload(upload_));
   } else if (!e_.request.upgrade) {
@@ -389,7 +564,7 @@ Task<Failure> Proxying::receive_head(bool reused) {
   ClientConnection& c = connection();
   unsigned interim = 0;
   for (;;) {
-    TimePoint deadline = e_.deadline;
+    TimePoint deadline = std::min(e_.deadline, try_deadline_);
     if (!upload_ || upload_->done->is_set()) {
       deadline = std::min(deadline, worker_.now() + app_.timeouts.response_head);
     }
@@ -411,6 +586,7 @@ Task<Failure> Proxying::receive_head(bool reused) {
     if (status == 100 && !e_.request.expect_continue) continue;  // R4.18
     http::Fields fields;
     take_interim_fields(c.head().fields, fields);
+    interim_sent_ = true;
     const bool sent = co_await e_.connection->send_interim(status, fields);
     if (!sent) co_return Failure{.reason = Reason::client_disconnected};
   }
@@ -457,7 +633,15 @@ Failure Proxying::head_failure(ReadHead result, bool reused) {
           .same_target = race};
 }
 
+// Whether the body is kept while it is sent, for another try.
+bool Proxying::keeps_body() const noexcept {
+  return app_.retries.attempts > 1 && may_repeat(app_.retries, e_.request.method_id) &&
+         e_.request_body->length().value_or(0) <= app_.retries.body;
+}
+
 void Proxying::begin_try(const WorkerTarget& target) {
+  e_.timings.upstream_connected = {};
+  e_.timings.upstream_first_byte = {};
   if (e_.span.context().is_valid() && options_.tracing != nullptr) {
     e_.upstream_span = filters::start_upstream_span(
         *options_.tracing, e_,
@@ -484,7 +668,7 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   if (failure.reason == Reason::none) return;
   if (!failure.same_target) upstream_.breaker().judge_target(target.standing, outcome_of(failure));
   e_.upstream_span.end();
-  if (failure.next_target || failure.same_target) {
+  if (failure.same_target) {
     e_.span.add_event("retry", {{"reason", trace::Text(to_string(failure.reason), true)}});
   }
 }

@@ -218,7 +218,7 @@ class Gateway {
             [&gateway = unit->gateway, app, health] { gateway.update_targets(app, health); });
       }
       upstream_check_.update(app, targets);
-      health_checker_.update(app, targets);
+      health_checker_.update(app, health);
     });
     register_checks();
     register_metrics();

@@ -68,7 +68,7 @@ void set_limit(std::optional<Bulkhead>& limit, unsigned most, const ConcurrencyC
       .limit = most, .queue = config.max_pending, .max_wait = config.queue_timeout});
 }
 
-SharedUpstream::SharedUpstream(const AppConfig& app) {
+SharedUpstream::SharedUpstream(const AppConfig& app) : retries(app.retries) {
   set_limit(limit, app.concurrency.max_in_flight, app.concurrency);
 }
 

@@ -1,5 +1,5 @@
-// SharedUpstream: what all workers share of an app's upstream: how many requests run there, and who
-// waits for one of them to end (R37).
+// SharedUpstream: what all workers share of an app's upstream: how many requests run there, who
+// waits for one of them to end (R37), and how many retries it may get (R20).
 //
 // Thread-safe. One for the process and app; it outlives the exchanges.
 //
@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "tyaprover/gateway/config.h"
+#include "tyaprover/gateway/retries.h"
 #include "tyaprover/http/exchange.h"
 #include "tyaprover/http/task.h"
 #include "tyaprover/resilience/bulkhead.h"
@@ -21,6 +22,7 @@ namespace tyaprover::gateway {
 struct SharedUpstream {
   explicit SharedUpstream(const AppConfig& app);
 
+  SharedRetries retries;
   std::optional<resilience::Bulkhead> limit;  // none: as many as come
   // Relaxed: statistics.
   std::atomic<std::uint64_t> shed_full{0};     // turned away at once
