@@ -126,6 +126,7 @@ TEST(HealthChecks, WithoutAHealthyTargetGive503) {
   const Response response = get(gateway.port(), "/lost");
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(response.reason(), "no_healthy_upstream");
+  EXPECT_EQ(response.header("Retry-After"), "1");
   EXPECT_EQ(gateway.wait_for_path("/lost").value("reason", ""), "no_healthy_upstream");
   EXPECT_TRUE(wait_until([&] { return get(gateway.port(), "/health/ready").status == 503; }));
   a.status = 200;

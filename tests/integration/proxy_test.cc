@@ -423,6 +423,28 @@ TEST(Targets, RoundRobinIsEven) {
   EXPECT_EQ(bodies, (std::map<std::string, int>{{"a", 10}, {"b", 10}, {"c", 10}}));
 }
 
+TEST(Targets, RoundRobinFollowsTheWeights) {
+  Upstream a(ok("a")), b(ok("b"));
+  Gateway gateway(balanced("round_robin", {a.url() + " weight=3", b.url()}));
+  std::map<std::string, int> bodies;
+  EXPECT_THAT(answers_of(gateway, 40, bodies), Each(200));
+  EXPECT_EQ(bodies, (std::map<std::string, int>{{"a", 30}, {"b", 10}}));
+}
+
+TEST(Targets, ConsistentHashKeepsTheRequestsOfACookieTogether) {
+  Upstream a(ok("a")), b(ok("b")), c(ok("c"));
+  Gateway gateway(
+      balanced("consistent_hash\n      hash_by: cookie:session", {a.url(), b.url(), c.url()}));
+  std::set<std::string> used;
+  for (int session = 0; session < 40; ++session) {
+    const std::string cookie = "Cookie: a=b; session=" + std::to_string(session) + "\r\n";
+    const std::string own = get(gateway.port(), "/", cookie).body;
+    used.insert(own);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(get(gateway.port(), "/", cookie).body, own);
+  }
+  EXPECT_EQ(used.size(), 3u) << "forty sessions miss one of three targets once in a million times";
+}
+
 TEST(Targets, EveryBalanceUsesAllTargets) {
   for (const auto* balance : {"p2c", "random"}) {
     SCOPED_TRACE(balance);

@@ -68,7 +68,8 @@ class Retries : public ::testing::Test {
         const std::lock_guard lock(mutex_);
         tries_[target].back().request = exchange.request;
       }
-      exchange.send(ok("good"));
+      const bool head = exchange.request.method() == "HEAD";
+      exchange.send(head ? "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" : ok("good"));
       return;
     }
     if (what == "reset" || hard) return exchange.reset();
@@ -89,7 +90,8 @@ class Retries : public ::testing::Test {
                     "\r\nContent-Length: 0\r\n\r\n");
       return;
     }
-    exchange.send("HTTP/1.1 " + what.substr(0, 3) + " X\r\nContent-Length: 3\r\n\r\nbad");
+    exchange.send("HTTP/1.1 " + what.substr(0, 3) + " X\r\nContent-Length: 3\r\n\r\n" +
+                  (exchange.request.method() == "HEAD" ? "" : "bad"));
   }
 
   std::mutex mutex_;
@@ -121,6 +123,15 @@ TEST_F(Retries, OfABadAnswerGoToTheOtherTarget) {
   }
   EXPECT_EQ(retried("success"), 4);
   EXPECT_EQ(retried("failure"), 0);
+}
+
+TEST_F(Retries, SuitMethodsWithoutABody) {
+  start(alone());
+  for (const char* method : {"HEAD", "OPTIONS", "DELETE"}) {
+    const std::string target = std::string("/503/") + method;
+    EXPECT_EQ(ask(target, "", method).status, 200) << method;
+    EXPECT_EQ(tries(target).size(), 2u) << method;
+  }
 }
 
 TEST_F(Retries, LeaveOtherAnswersAlone) {

@@ -716,10 +716,11 @@ void Proxying::fail(const Failure& failure) {
   }
   int status = http::status_of(failure.reason);
   if (failure.reason == Reason::request_timeout) status = client_was_slow() ? 408 : 504;
-  filters::reply(e_, status, failure.reason, detail, options_.reply);
-  if (failure.reason == Reason::overloaded) {
-    e_.response.fields.add(http::KnownField::retry_after, "1");
+  filters::ReplyOptions reply = options_.reply;
+  if (failure.reason == Reason::overloaded || failure.reason == Reason::no_healthy_upstream) {
+    reply.retry_after = std::chrono::seconds(1);
   }
+  filters::reply(e_, status, failure.reason, detail, reply);
 }
 
 // Who serves a request, and the permit of its circuit breaker.
