@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 namespace tyaprover::cache {
 namespace {
@@ -10,6 +11,11 @@ void append_part(std::string& key, std::string_view part) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof digits, part.size()).ptr;
   key.append(digits, end).append(":").append(part);
+}
+
+void append_lower_part(std::string& key, std::string_view part) {
+  append_part(key, part);
+  for (char& c : std::span(key).last(part.size())) c = to_lower(c);
 }
 
 std::string_view without_default_port(std::string_view host, std::string_view scheme) noexcept {
@@ -32,9 +38,14 @@ bool matches(std::string_view name, std::string_view pattern) noexcept {
 std::string cache_key(const CacheKeyParts& parts) {
   std::string key;
   key.reserve(parts.host.size() + parts.path.size() + parts.query.size() + 32);
+  append_cache_key(key, parts);
+  return key;
+}
+
+void append_cache_key(std::string& key, const CacheKeyParts& parts) {
   key += "1:G";
-  append_part(key, to_lower(parts.scheme));
-  append_part(key, to_lower(without_default_port(parts.host, parts.scheme)));
+  append_lower_part(key, parts.scheme);
+  append_lower_part(key, without_default_port(parts.host, parts.scheme));
   append_part(key, parts.path);
   if (parts.has_query) {
     append_part(key, parts.query);
@@ -45,7 +56,6 @@ std::string cache_key(const CacheKeyParts& parts) {
     append_part(key, addition.name);
     append_part(key, addition.value);
   }
-  return key;
 }
 
 std::string apply_query_rules(std::string_view query, const QueryRules& rules) {

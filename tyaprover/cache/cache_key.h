@@ -28,6 +28,8 @@ struct CacheKeyParts {
 };
 // The key of GET and of what stands for it (HEAD, POST with its own Content-Location).
 [[nodiscard]] std::string cache_key(const CacheKeyParts& parts);
+// The same behind what `key` holds: a string that is reused makes it allocation-free.
+void append_cache_key(std::string& key, const CacheKeyParts& parts);
 
 struct QueryRules {
   // Names of parameters that do not matter; a name that ends with * means all that begin so.

@@ -173,6 +173,11 @@ http::Buffer encode_at_once(http::Worker& worker, Compressor& encoder, std::stri
 
 }  // namespace
 
+Coding negotiated_coding(const http::RequestHead& request,
+                         const CompressionOptions& options) noexcept {
+  return options.enabled ? negotiate(request, Offer(options)) : Coding::identity;
+}
+
 Compression::Compression(http::Worker& worker) : pool_(std::make_shared<CompressionPool>(worker)) {}
 
 const CompressionStats& Compression::stats() const noexcept {

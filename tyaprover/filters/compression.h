@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "tyaprover/filters/negotiation.h"
 #include "tyaprover/filters/pipeline.h"
 #include "tyaprover/http/buffer_pool.h"
 
@@ -43,6 +44,10 @@ struct CompressionStats {
 };
 
 class CompressionPool;
+
+// The coding in which a response to this request goes out, if it is one that is encoded at all.
+[[nodiscard]] Coding negotiated_coding(const http::RequestHead& request,
+                                       const CompressionOptions& options) noexcept;
 
 class Compression {
  public:

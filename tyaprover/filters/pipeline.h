@@ -96,8 +96,8 @@ class Exchange : public http::Exchange {
 //   [RateLimit]      before auth: guessing keys must cost the guesser
 //   [Auth]           before the cache: a hit must not answer who may not ask
 //   [Cors]           after auth: preflights of protected routes are answered per route
-//   [Cache]          outside the breaker: a hit is no call, and stale content can be served
-//                    while it is open
+//   ResponseCache    no filter but a coroutine around the origin (response_cache.h); outside the
+//                    breaker: a hit is no call, and stale content can be served while it is open
 //   [Breaker]        innermost: it judges only what the upstream did
 template <class... Filters>
 class Pipeline {

@@ -6,6 +6,7 @@
 #include "tyaprover/filters/compression.h"
 #include "tyaprover/filters/metrics.h"
 #include "tyaprover/filters/request_timeout.h"
+#include "tyaprover/filters/response_cache_options.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
 
@@ -17,6 +18,7 @@ struct RouteSettings {
   RequestTimeoutOptions request_timeout;
   MetricsOptions metrics;
   TracingOptions tracing;
+  ResponseCacheOptions response_cache;
   bool operator==(const RouteSettings&) const = default;
 };
 

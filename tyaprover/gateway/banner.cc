@@ -1,5 +1,6 @@
 #include "tyaprover/gateway/banner.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "tyaprover/base/json_writer.h"
@@ -37,6 +38,10 @@ std::vector<std::string> filters_on(const Config& config) {
   if (config.compression.enabled) on.emplace_back("compression");
   if (config.access_log.enabled) on.emplace_back("access-log");
   if (config.timeouts.request > Nanos(0)) on.emplace_back("request-timeout");
+  const bool caches = std::any_of(config.apps.begin(), config.apps.end(), [](const auto& app) {
+    return app.cache.mode != filters::CacheMode::off;
+  });
+  if (caches) on.emplace_back("cache");
   return on;
 }
 

@@ -20,6 +20,7 @@
 #include "tyaprover/filters/access_log.h"
 #include "tyaprover/filters/compression.h"
 #include "tyaprover/filters/metrics.h"
+#include "tyaprover/filters/response_cache_options.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
 #include "tyaprover/resilience/circuit_breaker.h"
@@ -189,6 +190,7 @@ struct AppConfig {
   filters::TracingOptions tracing;
   BreakerConfig breaker;
   EjectionConfig ejection;
+  filters::ResponseCacheOptions cache;
   bool operator==(const AppConfig&) const = default;
 };
 
@@ -232,6 +234,13 @@ struct TracingConfig {
   std::uint64_t keep_per_second = 100;
   std::uint64_t recent = 1000;  // traces kept in memory; 0 = none
   bool operator==(const TracingConfig&) const = default;
+};
+
+// Of the store that all apps share.
+struct CacheConfig {
+  std::uint64_t max_bytes = 64ull * 1024 * 1024;
+  std::uint64_t max_entries = 0;  // 0 = no bound
+  bool operator==(const CacheConfig&) const = default;
 };
 
 // Of the admin API.
@@ -288,10 +297,8 @@ struct Config {
   EjectionConfig ejection;
   AdminConfig admin;
   ShutdownConfig shutdown;
-  // Read now, used by the cache as it lands.
-  std::optional<std::uint64_t> cache_max_entries;
-  std::optional<std::uint64_t> cache_max_bytes;
-  std::optional<Nanos> cache_ttl;
+  filters::ResponseCacheOptions app_cache;  // default of every app
+  CacheConfig cache;
   bool operator==(const Config&) const = default;
 };
 

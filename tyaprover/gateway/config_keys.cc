@@ -8,6 +8,7 @@
 
 #include "tyaprover/base/parse.h"
 #include "tyaprover/base/text.h"
+#include "tyaprover/cache/header_fields.h"
 #include "tyaprover/gateway/balancing.h"
 #include "tyaprover/gateway/listen_address.h"
 #include "tyaprover/gateway/network.h"
@@ -36,6 +37,10 @@ Section& section_of(ConfigView view) {
   }
   if constexpr (std::is_same_v<Section, EjectionConfig>) {
     return of_app_or_gateway(&AppConfig::ejection, &Config::ejection);
+  }
+  if constexpr (std::is_same_v<Section, CacheConfig>) return view.config.cache;
+  if constexpr (std::is_same_v<Section, filters::ResponseCacheOptions>) {
+    return of_app_or_gateway(&AppConfig::cache, &Config::app_cache);
   }
   if constexpr (std::is_same_v<Section, filters::TracingOptions>) {
     return of_app_or_gateway(&AppConfig::tracing, &Config::app_tracing);
@@ -87,6 +92,8 @@ constexpr std::uint64_t kDay = 86'400 * kSecond;
 constexpr KeyScope kTop = KeyScope::gateway;
 constexpr KeyScope kApp = KeyScope::app;
 constexpr KeyScope kBoth = KeyScope::both;
+
+using CacheKeys = filters::ResponseCacheOptions;
 
 constexpr ConfigKey timeout(std::string_view path, KeyScope scope, Field field,
                             std::string_view meaning) {
@@ -375,17 +382,69 @@ constexpr ConfigKey kKeys[] = {
     {"shutdown.timeout", kTop, KeyType::duration, kField<&ShutdownConfig::timeout>,
      "Longest wait for running requests after that; then they are cut", 0, kDay},
 
-    {"cache.max_entries", KeyScope::environment, KeyType::integer, kField<&Config::cache_max_entries>,
-     "Most cached responses (CACHE_MAX_SIZE without a unit)", 1, 1'000'000'000'000, {}, 0, "CACHE_MAX_SIZE"},
-    {"cache.max_bytes", KeyScope::environment, KeyType::size, kField<&Config::cache_max_bytes>,
-     "Size of the cache (CACHE_MAX_SIZE with a unit)", 1, 1024 * kGiB, {}, 0, "CACHE_MAX_SIZE"},
-    {"cache.ttl", KeyScope::environment, KeyType::duration, kField<&Config::cache_ttl>,
-     "Lifetime of a cached response (CACHE_TTL without a unit is in milliseconds)",
+    {"cache.mode", kBoth, KeyType::choice, kField<&CacheKeys::mode>,
+     "Store responses: off, as they allow it (rfc9111), or for cache.ttl (forced)"},
+    {"cache.max_bytes", kTop, KeyType::size, kField<&CacheConfig::max_bytes>,
+     "Size of the store of all apps: heads, bodies and overhead. CACHE_MAX_SIZE with a unit",
+     64 * kKiB, 1024 * kGiB, {}, 0, "CACHE_MAX_SIZE"},
+    {"cache.max_entries", kTop, KeyType::integer, kField<&CacheConfig::max_entries>,
+     "Most URLs in it. CACHE_MAX_SIZE without a unit", 1, 1'000'000'000'000, "unlimited", 0, "CACHE_MAX_SIZE"},
+    {"cache.max_object", kBoth, KeyType::size, kField<&CacheKeys::max_object>,
+     "Largest body that is stored; larger ones pass through", 1, 64 * kGiB},
+    {"cache.ttl", kBoth, KeyType::duration, kField<&CacheKeys::ttl>,
+     "Mode forced: lifetime of every response. CACHE_TTL without a unit is in milliseconds",
      kMillisecond, 365 * kDay, {}, 0, "CACHE_TTL"},
+    {"cache.methods", kBoth, KeyType::tokens, kField<&CacheKeys::methods>,
+     "Mode forced: methods that are answered from the store, of GET and HEAD"},
+    {"cache.status_codes", kBoth, KeyType::codes, kField<&CacheKeys::status_codes>,
+     "Mode forced: statuses that are stored", 200, 599},
+    {"cache.override", kBoth, KeyType::boolean, kField<&CacheKeys::override_origin>,
+     "Mode forced: also store what the origin calls private, no-store or no-cache"},
+    {"cache.skip", kBoth, KeyType::skip_rules, kField<&CacheKeys::skip>,
+     "Requests that go past the cache"},
+    {"cache.bypass_on_cookie", kBoth, KeyType::tokens, kField<&CacheKeys::bypass_on_cookie>,
+     "Names of cookies; requests with one of them go past the cache"},
+    {"cache.stale_while_revalidate", kBoth, KeyType::duration, kField<&CacheKeys::stale_while_revalidate>,
+     "So long after its lifetime a response without a window of its own is sent while it is refreshed", 0, 365 * kDay},
+    {"cache.stale_if_error", kBoth, KeyType::duration, kField<&CacheKeys::stale_if_error>,
+     "Likewise when the origin fails; auto = 1 h in mode forced, else only when the origin cannot be reached", 0, 365 * kDay, "auto"},
+    {"cache.heuristic", kBoth, KeyType::boolean, kField<&CacheKeys::heuristic>,
+     "Responses that say no lifetime get a tenth of their age since Last-Modified, at most a day"},
+    {"cache.odd_age", kBoth, KeyType::choice, kField<&CacheKeys::odd_age>,
+     "A response whose Age is no single number: read as RFC 9111 §5.1 says (tolerate), or stale"},
+    {"cache.set_cookie", kBoth, KeyType::choice, kField<&CacheKeys::set_cookie>,
+     "Responses that set a cookie: stored with an explicit lifetime for shared caches (shared), with any explicit one (rfc9111), without the cookie (strip), or not (never); auto = never in mode forced, else shared",
+     0, 0, "auto"},
+    {"cache.ignore_client_directives", kBoth, KeyType::boolean, kField<&CacheKeys::ignore_client_directives>,
+     "Cache-Control and Pragma of requests do not count"},
+    {"cache.convert_head", kBoth, KeyType::boolean, kField<&CacheKeys::convert_head>,
+     "A HEAD that is not stored asks the origin with GET, and stores the answer"},
+    {"cache.lock_timeout", kBoth, KeyType::duration, kField<&CacheKeys::lock_timeout>,
+     "Longest wait for another request to the same URL", 0, kDay},
+    {"cache.uncacheable_memory", kBoth, KeyType::duration, kField<&CacheKeys::uncacheable_memory>,
+     "So long nobody waits for a URL whose answer could not be stored", 0, kDay},
+    {"cache.finish_fill", kBoth, KeyType::size, kField<&CacheKeys::finish_fill>,
+     "Bodies up to this size are fetched to their end for the store when their clients have left", 0, 64 * kGiB},
+    {"cache.key_headers", kBoth, KeyType::tokens, kField<&CacheKeys::key_headers>,
+     "Fields of the request that tell responses apart, beside the URL"},
+    {"cache.key_cookies", kBoth, KeyType::tokens, kField<&CacheKeys::key_cookies>,
+     "Cookies likewise"},
+    {"cache.query_drop", kBoth, KeyType::parameters, kField<&CacheKeys::query_drop>,
+     "Parameters of the query that do not tell responses apart; * at the end = any that begin so"},
+    {"cache.query_sort", kBoth, KeyType::boolean, kField<&CacheKeys::query_sort>,
+     "The order of parameters does not tell responses apart"},
+    {"cache.x_cache", kBoth, KeyType::boolean, kField<&CacheKeys::x_cache>,
+     "Send X-Cache: HIT, MISS, STALE, REVALIDATED or BYPASS"},
+    {"cache.cache_status", kBoth, KeyType::boolean, kField<&CacheKeys::cache_status>,
+     "Send Cache-Status (RFC 9211)"},
+    {"cache.tag_fields", kBoth, KeyType::boolean, kField<&CacheKeys::tag_fields>,
+     "Send the origin's Surrogate-Key and Cache-Tag on to clients"},
+    {"cache.purge_method", kBoth, KeyType::boolean, kField<&CacheKeys::purge_method>,
+     "A PURGE request of any client removes its URL from the store"},
 };
 // clang-format on
 
-constexpr std::string_view kUnsupported[] = {"cache", "endpoints.cache_stats"};
+constexpr std::string_view kUnsupported[] = {"endpoints.cache_stats"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.
@@ -441,6 +500,19 @@ template <>
 struct Names<resilience::BreakerMode> {
   static constexpr std::string_view kAll[] = {"normal", "disabled", "metrics_only"};
 };
+template <>
+struct Names<filters::CacheMode> {
+  static constexpr std::string_view kAll[] = {"off", "rfc9111", "forced"};
+};
+template <>
+struct Names<cache::OddAge> {
+  static constexpr std::string_view kAll[] = {"tolerate", "stale"};
+};
+template <>
+struct Names<cache::SetCookiePolicy> {
+  static constexpr std::string_view kAll[] = {"shared", "rfc9111", "never", "strip"};
+};
+constexpr std::string_view kSkipKinds[] = {"query", "header", "cookie", "path"};
 constexpr std::string_view kPropagators[] = {"tracecontext", "baggage", "b3",
                                              "b3multi",      "jaeger",  "xray"};
 constexpr std::string_view kWays[] = {"loopback", "key"};
@@ -579,6 +651,10 @@ Result<void, ValueError> read(const ConfigKey& key, std::string_view text, Nanos
   if (done) out = Nanos(count);
   return done;
 }
+
+template <class Enum>
+requires std::is_enum_v<Enum> Result<void, ValueError> read(const ConfigKey& key,
+                                                            std::string_view text, Enum& out);
 
 template <class T>
 requires(!std::is_same_v<T, std::string>) Result<void, ValueError> read(const ConfigKey& key,
@@ -768,6 +844,15 @@ Result<std::string, ValueError> read_item(const ConfigKey& key, std::string_view
         return wrong("is not a form of trace context", "allowed: " + list_of(kPropagators));
       }
       return std::string(text);
+    case KeyType::tokens:
+      if (!cache::is_token(text)) return wrong("is not a name", "letters, digits, \"-\", \"_\" …");
+      return std::string(text);
+    case KeyType::parameters:
+      if (text.empty() || !is_visible_ascii(text) ||
+          text.find_first_of("&=#") != std::string_view::npos) {
+        return wrong("is not the name of a parameter", "write for example \"utm_*\"");
+      }
+      return std::string(text);
     default:
       break;
   }
@@ -811,6 +896,45 @@ std::string format_statuses(const StatusRange& range) {
   std::string text = std::to_string(range.first);
   return range.first == range.last ? text : text + '-' + std::to_string(range.last);
 }
+Result<std::uint64_t, ValueError> read_item(const ConfigKey& key, std::string_view text,
+                                            std::uint64_t*) {
+  const auto value = parse_u64(text);
+  if (!value || *value < key.min || *value > key.max) {
+    return wrong("is not a status", "allowed: " + range_text(key));
+  }
+  return *value;
+}
+Result<filters::SkipRule, ValueError> read_item(const ConfigKey&, std::string_view text,
+                                                filters::SkipRule*) {
+  using Kind = filters::SkipRule::Kind;
+  const std::size_t colon = text.find(':');
+  const auto found = std::ranges::find(kSkipKinds, text.substr(0, colon));
+  std::string_view rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  if (found == std::end(kSkipKinds) || rest.empty()) {
+    return wrong(
+        "is not a rule",
+        "write for example query:nocache=true, header:X-Preview, cookie:session, path:/a/*");
+  }
+  filters::SkipRule rule{.kind = static_cast<Kind>(found - std::begin(kSkipKinds)),
+                         .name = std::string(rest),
+                         .value = {}};
+  if (rule.kind == Kind::query || rule.kind == Kind::header) {
+    const std::size_t equals = rest.find('=');
+    rule.name = rest.substr(0, equals);
+    if (equals != std::string_view::npos) rule.value = rest.substr(equals + 1);
+  }
+  if (rule.kind == Kind::path && !rest.starts_with('/')) {
+    return wrong("is not a rule", "a path begins with \"/\"");
+  }
+  if (rule.name.empty()) return wrong("is not a rule", "it names nothing");
+  return rule;
+}
+std::string rule_text(const filters::SkipRule& rule) {
+  std::string text(kSkipKinds[static_cast<std::size_t>(rule.kind)]);
+  text.append(":").append(rule.name);
+  if (!rule.value.empty()) text.append("=").append(rule.value);
+  return text;
+}
 
 // What makes two items of a list the same.
 const std::string& identity(const std::string& item) {
@@ -824,6 +948,13 @@ std::string identity(const StatusRange& item) {
 }
 std::string identity(const Target& item) {
   return item.unix_socket ? item.path : item.host + ' ' + std::to_string(item.port);
+}
+
+std::string identity(std::uint64_t item) {
+  return std::to_string(item);
+}
+std::string identity(const filters::SkipRule& item) {
+  return rule_text(item);
 }
 
 template <class T>
@@ -873,6 +1004,9 @@ void write(const ConfigKey&, double value, ValueText& out) {
 void write(const ConfigKey&, Nanos value, ValueText& out) {
   out.items.push_back(format_duration(value));
 }
+template <class Enum>
+requires std::is_enum_v<Enum>
+void write(const ConfigKey&, Enum value, ValueText& out);
 template <class T>
 void write(const ConfigKey& key, const std::optional<T>& value, ValueText& out) {
   if (!value && !key.word.empty()) {
@@ -919,8 +1053,15 @@ void write(const ConfigKey&, const std::vector<Target>& values, ValueText& out) 
   }
 }
 
+void write(const ConfigKey&, const std::vector<std::uint64_t>& values, ValueText& out) {
+  for (const std::uint64_t value : values) out.items.push_back(std::to_string(value));
+}
+void write(const ConfigKey&, const std::vector<filters::SkipRule>& values, ValueText& out) {
+  for (const filters::SkipRule& value : values) out.items.push_back(rule_text(value));
+}
+
 bool stands_in(const ConfigKey& key, KeyScope where) noexcept {
-  return key.scope == where || (key.scope == KeyScope::both && where != KeyScope::environment);
+  return key.scope == where || key.scope == KeyScope::both;
 }
 
 std::string as_code(std::string_view text) {
@@ -996,6 +1137,14 @@ std::string_view to_string(KeyType type) noexcept {
       return "list of status codes";
     case KeyType::targets:
       return "list of URLs";
+    case KeyType::codes:
+      return "list of status codes";
+    case KeyType::tokens:
+      return "list of names";
+    case KeyType::parameters:
+      return "list of parameters";
+    case KeyType::skip_rules:
+      return "list of rules";
   }
   return "value";
 }
@@ -1078,6 +1227,9 @@ std::string allowed_values(const ConfigKey& key) {
       return std::visit(
           []<class T>(FieldOf<T>) -> std::string {
             if constexpr (std::is_enum_v<T>) return list_of(Names<T>::kAll);
+            if constexpr (std::is_same_v<T, std::optional<cache::SetCookiePolicy>>) {
+              return list_of(Names<cache::SetCookiePolicy>::kAll) + ", auto";
+            }
             return "";
           },
           key.field);
@@ -1118,6 +1270,14 @@ std::string allowed_values(const ConfigKey& key) {
       return "204, 200-399";
     case KeyType::targets:
       return "http://host:port, http+unix:///path, each with weight=N";
+    case KeyType::codes:
+      return range_text(key);
+    case KeyType::tokens:
+      return "letters, digits, - _ …";
+    case KeyType::parameters:
+      return "name, name*";
+    case KeyType::skip_rules:
+      return "query:name=value, header:name=value, cookie:name, path:/pattern*";
   }
   return "";
 }
@@ -1142,6 +1302,7 @@ void apply_defaults(const Config& config, AppConfig& app) {
   app.tracing = config.app_tracing;
   app.breaker = config.breaker;
   app.ejection = config.ejection;
+  app.cache = config.app_cache;
 }
 
 std::string key_reference() {
@@ -1160,8 +1321,7 @@ std::string key_reference() {
   };
   return table("At the top of the file", KeyScope::gateway, "") +
          table("At the top as every app's default, and in an app", KeyScope::both, "") +
-         table("In an app", KeyScope::app, "apps[].") +
-         table("From the environment only", KeyScope::environment, "");
+         table("In an app", KeyScope::app, "apps[].");
 }
 
 }  // namespace tyaprover::gateway

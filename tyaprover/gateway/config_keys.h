@@ -32,10 +32,9 @@ struct ConfigView {
 };
 
 enum class KeyScope {
-  gateway,      // at the top of the file only
-  app,          // in an app only
-  both,         // at the top as the default of every app, and in an app
-  environment,  // not in a file yet: its variable is read for a part that is still to come
+  gateway,  // at the top of the file only
+  app,      // in an app only
+  both,     // at the top as the default of every app, and in an app
 };
 
 enum class KeyType {
@@ -65,6 +64,10 @@ enum class KeyType {
   propagators,
   statuses,
   targets,
+  codes,
+  tokens,
+  parameters,
+  skip_rules,
 };
 
 // For the reference: "duration", "list of networks" …
@@ -80,8 +83,11 @@ using Field =
                  FieldOf<Balance>, FieldOf<HealthCheckType>, FieldOf<resilience::BreakerMode>,
                  FieldOf<LogFormat>, FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>,
                  FieldOf<filters::TraceTrust>, FieldOf<filters::Semconv>,
-                 FieldOf<std::vector<std::string>>, FieldOf<std::vector<Network>>,
-                 FieldOf<std::vector<StatusRange>>, FieldOf<std::vector<Target>>>;
+                 FieldOf<filters::CacheMode>, FieldOf<cache::OddAge>,
+                 FieldOf<std::optional<cache::SetCookiePolicy>>, FieldOf<std::vector<std::string>>,
+                 FieldOf<std::vector<std::uint64_t>>, FieldOf<std::vector<filters::SkipRule>>,
+                 FieldOf<std::vector<Network>>, FieldOf<std::vector<StatusRange>>,
+                 FieldOf<std::vector<Target>>>;
 
 struct ConfigKey {
   std::string_view path;  // "timeouts.connect"; an app's keys without what stands before them

@@ -40,7 +40,7 @@ TEST(ConfigKeys, EveryKeySaysWhatItMeansAndAllows) {
     EXPECT_FALSE(allowed_values(key).empty()) << key.path;
     const bool ranged = key.type == KeyType::integer || key.type == KeyType::number ||
                         key.type == KeyType::duration || key.type == KeyType::size ||
-                        key.type == KeyType::fraction;
+                        key.type == KeyType::fraction || key.type == KeyType::codes;
     EXPECT_EQ(ranged, key.max > 0) << key.path;
   }
 }

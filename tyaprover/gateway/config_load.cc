@@ -305,9 +305,7 @@ class Loader {
     // The right word in the wrong place.
     for (const ConfigKey& known : config_keys()) {
       const bool in_app = known.scope == KeyScope::app;
-      if (known.path.substr(known.path.rfind('.') + 1) != snake ||
-          known.scope == KeyScope::environment)
-        continue;
+      if (known.path.substr(known.path.rfind('.') + 1) != snake) continue;
       if (in_app && where == KeyScope::gateway)
         return in_quotes(known.path) + " is a setting of an app";
       return "did you mean " + in_quotes(known.path) + "?";
@@ -336,7 +334,14 @@ class Loader {
     bool complete = true;
     std::vector<const YamlNode*> item_nodes;
     for (const YamlNode* item : nodes) {
-      if (item->kind != YamlNode::Kind::scalar) {
+      if (key.type == KeyType::skip_rules && item->kind == YamlNode::Kind::map) {
+        if (std::optional<std::string> text = rule_of(source, *item)) {
+          items.push_back(std::move(*text));
+          item_nodes.push_back(item);
+        } else {
+          complete = false;
+        }
+      } else if (item->kind != YamlNode::Kind::scalar) {
         add({&source, item->place}, std::string(key.path) +
                                         ": each item must be a single value, not " +
                                         std::string(kind_name(item->kind)));
@@ -367,6 +372,27 @@ class Loader {
       items.erase(items.begin() + static_cast<std::ptrdiff_t>(error.item));
       item_nodes.erase(item_nodes.begin() + static_cast<std::ptrdiff_t>(error.item));
     }
+  }
+
+  // A rule that is written as a map: {query: {nocache: "true"}}, {cookie: session}.
+  std::optional<std::string> rule_of(const Source& source, const YamlNode& node) {
+    if (node.entries.size() == 1) {
+      const YamlNode::Entry& kind = node.entries.front();
+      if (kind.value->kind == YamlNode::Kind::scalar) {
+        const auto text = expanded(source, *kind.value);
+        return text ? std::optional(kind.key + ":" + *text) : std::nullopt;
+      }
+      if (kind.value->kind == YamlNode::Kind::map && kind.value->entries.size() == 1) {
+        const YamlNode::Entry& entry = kind.value->entries.front();
+        if (entry.value->kind == YamlNode::Kind::scalar) {
+          const auto text = expanded(source, *entry.value);
+          return text ? std::optional(kind.key + ":" + entry.key + "=" + *text) : std::nullopt;
+        }
+      }
+    }
+    add({&source, node.place}, "cache.skip: this is not a rule",
+        "write for example {query: {nocache: \"true\"}} or {cookie: session}");
+    return std::nullopt;
   }
 
   // Whether a text takes its value from a variable whose name says that it is secret.
@@ -488,8 +514,9 @@ class Loader {
   void read_variable(const ConfigKey& key, const std::string& value) {
     if (key.variable == "PORT") {
       read_port(value);
-    } else if (key.variable == "CACHE_MAX_SIZE" && !parse_u64(value)) {
-      override_with(*find_key("cache.max_bytes", KeyScope::environment), value, value);
+    } else if (key.variable == "CACHE_MAX_SIZE") {
+      const std::string_view path = parse_u64(value) ? "cache.max_entries" : "cache.max_bytes";
+      override_with(*find_key(path, KeyScope::gateway), value, value);
     } else if (key.variable == "CACHE_TTL" && parse_u64(value)) {
       override_with(key, value + "ms", value);
     } else {

@@ -136,17 +136,17 @@ TEST_F(ConfigLoad, SeedVariablesKeepTheirUnits) {
       {"CACHE_MAX_SIZE", "1000"}, {"CACHE_TTL", "300000"}, {"TRACE_SAMPLE_RATE", "0.1"}};
   auto loaded = load(std::string(kApp));
   ASSERT_TRUE(loaded);
-  EXPECT_EQ(loaded->config.cache_max_entries, 1000u);
-  EXPECT_EQ(loaded->config.cache_max_bytes, std::nullopt);
-  EXPECT_EQ(loaded->config.cache_ttl, 5min);
+  EXPECT_EQ(loaded->config.cache.max_entries, 1000u);
+  EXPECT_EQ(loaded->config.cache.max_bytes, 64u << 20);
+  EXPECT_EQ(loaded->config.app_cache.ttl, 5min);
   EXPECT_EQ(loaded->config.tracing.sample_rate, 0.1);
 
   environment_ = {{"CACHE_MAX_SIZE", "8MiB"}, {"CACHE_TTL", "1.5m"}};
   loaded = load(std::string(kApp));
   ASSERT_TRUE(loaded);
-  EXPECT_EQ(loaded->config.cache_max_entries, std::nullopt);
-  EXPECT_EQ(loaded->config.cache_max_bytes, 8u << 20);
-  EXPECT_EQ(loaded->config.cache_ttl, 90s);
+  EXPECT_EQ(loaded->config.cache.max_entries, 0u);
+  EXPECT_EQ(loaded->config.cache.max_bytes, 8u << 20);
+  EXPECT_EQ(loaded->config.apps[0].cache.ttl, 90s);
 }
 
 TEST_F(ConfigLoad, NoErrorHidesAnother) {

@@ -82,7 +82,6 @@ class YamlPrinter {
     print_top([](const ConfigKey& key) { return !is_long_section(key); });
     print_apps();
     print_top(is_long_section);
-    print_environment();
     return std::move(out_);
   }
 
@@ -134,19 +133,6 @@ class YamlPrinter {
     }
   }
 
-  void print_environment() {
-    bool first = true;
-    for (const ConfigKey& key : config_keys()) {
-      if (key.scope != KeyScope::environment) continue;
-      const ValueText value = value_text(key, {config_});
-      if (value.unset) continue;
-      if (first) out_ += "# Read from the environment for parts that are still to come:\n";
-      first = false;
-      out_ += with_comment("# " + std::string(key.path) + ": " + yaml_value(key, value),
-                           loaded_.origin_of(key.path));
-    }
-  }
-
   const LoadedConfig& loaded_;
   Config config_;  // a copy, as a view can write
   std::string out_;
@@ -161,7 +147,6 @@ class JsonPrinter {
     for (const std::string& file : loaded_.files) json_.string(file);
     json_.end_array().key("config").begin_object();
     print_keys(KeyScope::gateway, {config_}, "");
-    print_keys(KeyScope::environment, {config_}, "");
     json_.key("apps").begin_array();
     for (std::size_t i = 0; i < config_.apps.size(); ++i) {
       json_.begin_object();

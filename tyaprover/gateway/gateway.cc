@@ -33,6 +33,15 @@ http::ClientOptions client_options(const Config& config, const AppConfig& app) {
           .max_idle = config.limits.upstream_idle_connections};
 }
 
+filters::ResponseStoreOptions store_options(const Config& config) {
+  const bool additions = std::any_of(config.apps.begin(), config.apps.end(), [](const auto& app) {
+    return !app.cache.key_headers.empty() || !app.cache.key_cookies.empty();
+  });
+  return {.max_bytes = static_cast<std::size_t>(config.cache.max_bytes),
+          .max_entries = static_cast<std::size_t>(config.cache.max_entries),
+          .keys_have_additions = additions};
+}
+
 // Waits for the health checks without blocking the worker.
 struct HealthWait {
   HealthChecks& health;
@@ -66,7 +75,8 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       metrics(c),
       breakers(c, metrics.registry),
       metrics_endpoint(c.metrics, c.environment, metrics.registry),
-      admin(c, tracing) {
+      admin(c, tracing),
+      responses(store_options(c), c.apps.size()) {
   for (const AppConfig& app : c.apps) upstreams.push_back(std::make_unique<SharedUpstream>(app));
   metrics.registry.add_collector("upstreams", [this](metrics::Collection& out) { collect(out); });
 }
@@ -134,12 +144,15 @@ GatewayWorker::GatewayWorker(http::Worker& worker, GatewayShared& shared)
                 filters::AccessLog(shared.access_log.add_ring(shared.config.access_log.buffer),
                                    shared.config.access_log),
                 filters::RequestTimeout()),
-      proxy_counters_(shared.metrics.proxy) {
+      proxy_counters_(shared.metrics.proxy),
+      response_cache_(worker, shared.responses, pipeline_.get<filters::Compression>(),
+                      proxy_options_.reply) {
   const std::vector<AppConfig>& apps = shared.config.apps;
   for (std::size_t i = 0; i < apps.size(); ++i) {
     upstreams_.push_back(std::make_unique<WorkerUpstream>(
         worker, apps[i], *shared.upstreams[i], client_options(shared.config, apps[i]),
         shared.metrics.upstreams, shared.breakers, shared.breakers.upstream(i)));
+    origins_.push_back(std::make_unique<AppOrigin>(*this, *upstreams_.back()));
   }
   for (const auto& upstream : upstreams_) {
     const auto stands_in = std::find_if(apps.begin(), apps.end(), [&](const AppConfig& app) {
@@ -158,7 +171,7 @@ std::unique_ptr<http::Exchange> GatewayWorker::new_exchange(http::Worker& worker
   return std::make_unique<Exchange>(worker);
 }
 
-GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& upstream) {
+GatewayWorker::Destination GatewayWorker::route(Exchange& e, std::size_t& app) {
   const Config& config = shared_.config;
   e.settings = &default_settings_;
   e.route = "unmatched";
@@ -220,20 +233,20 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, WorkerUpstream*& up
   e.body_limit = route->app->body_limit;
   e.body_idle_timeout = route->app->timeouts.request_body;
   e.write_timeout = route->app->timeouts.client_write;
-  upstream = upstreams_[route->index].get();
+  app = route->index;
   if (count_own_hops(e.request.fields) > kMaxHops) return Destination::circle;
   return Destination::proxy;
 }
 
 Task<void> GatewayWorker::handle(http::Exchange& base) {
   Exchange& e = static_cast<Exchange&>(base);
-  WorkerUpstream* upstream = nullptr;
-  const Destination destination = route(e, upstream);
+  std::size_t app = 0;
+  const Destination destination = route(e, app);
   e.timings.routed = worker_.now();
   if (pipeline_.on_request(e)) {
     bool threw = false;
     try {
-      co_await answer(e, destination, upstream);
+      co_await answer(e, destination, app);
     } catch (const std::exception& problem) {
       log_event(LogLevel::error, "a handler threw", {{"what", problem.what()}, {"route", e.route}});
       threw = true;
@@ -246,7 +259,7 @@ Task<void> GatewayWorker::handle(http::Exchange& base) {
   if (e.response.status != 0) pipeline_.on_response(e);
 }
 
-Task<void> GatewayWorker::answer(Exchange& e, Destination destination, WorkerUpstream* upstream) {
+Task<void> GatewayWorker::answer(Exchange& e, Destination destination, std::size_t app) {
   const auto refuse_with = [&](Reason reason, std::string_view detail) {
     filters::reply(e, reason, detail, proxy_options_.reply);
   };
@@ -292,7 +305,7 @@ Task<void> GatewayWorker::answer(Exchange& e, Destination destination, WorkerUps
     e.response.close = true;
     co_return;
   }
-  co_await proxy(e, *upstream, proxy_options_, proxy_counters_);
+  co_await response_cache_.handle(e, *origins_[app], app);
 }
 
 Task<void> GatewayWorker::answer_health(Exchange& e, bool details) {

@@ -22,6 +22,8 @@
 #include "tyaprover/filters/pipeline.h"
 #include "tyaprover/filters/request_id.h"
 #include "tyaprover/filters/request_timeout.h"
+#include "tyaprover/filters/response_cache.h"
+#include "tyaprover/filters/response_store.h"
 #include "tyaprover/filters/security_headers.h"
 #include "tyaprover/filters/tracing.h"
 #include "tyaprover/gateway/admin.h"
@@ -63,6 +65,7 @@ struct GatewayShared {
   Breakers breakers;
   MetricsEndpoint metrics_endpoint;
   AdminApi admin;
+  filters::ResponseStore responses;
 };
 
 // The reason of each place stands in filters/pipeline.h.
@@ -84,6 +87,10 @@ class GatewayWorker final : public http::Application {
   void refuse(http::Exchange& exchange, const http::ParseError& error) override;
   void finish(http::Exchange& exchange) noexcept override;
 
+  // Requests for the cache that no client waits for any more; they end soon after abort_fills().
+  [[nodiscard]] bool has_fills() const noexcept { return !response_cache_.idle(); }
+  void abort_fills() { response_cache_.abort_fills(); }
+
   [[nodiscard]] const filters::CompressionStats& compression_stats() noexcept {
     return pipeline_.get<filters::Compression>().stats();
   }
@@ -102,8 +109,23 @@ class GatewayWorker final : public http::Application {
     circle
   };
 
-  [[nodiscard]] Destination route(Exchange& e, WorkerUpstream*& upstream);
-  http::Task<void> answer(Exchange& e, Destination destination, WorkerUpstream* upstream);
+  // An app as the cache sees it.
+  class AppOrigin final : public filters::Origin {
+   public:
+    AppOrigin(GatewayWorker& gateway, WorkerUpstream& upstream)
+        : gateway_(gateway), upstream_(upstream) {}
+    http::Task<void> call(filters::Exchange& exchange) override {
+      return proxy(exchange, upstream_, gateway_.proxy_options_, gateway_.proxy_counters_);
+    }
+
+   private:
+    GatewayWorker& gateway_;
+    WorkerUpstream& upstream_;
+  };
+
+  // `app`: the index of the one that a proxied request goes to.
+  [[nodiscard]] Destination route(Exchange& e, std::size_t& app);
+  http::Task<void> answer(Exchange& e, Destination destination, std::size_t app);
   http::Task<void> answer_health(Exchange& e, bool details);
 
   http::Worker& worker_;
@@ -113,6 +135,8 @@ class GatewayWorker final : public http::Application {
   GatewayPipeline pipeline_;
   std::vector<std::unique_ptr<WorkerUpstream>> upstreams_;  // by app
   ProxyCounters proxy_counters_;
+  std::vector<std::unique_ptr<AppOrigin>> origins_;  // by app
+  filters::ResponseCache response_cache_;
 };
 
 }  // namespace tyaprover::gateway

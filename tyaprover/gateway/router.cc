@@ -21,7 +21,8 @@ Router::Router(const std::vector<AppConfig>& apps) {
                                     .compression = app.compression,
                                     .request_timeout = {app.timeouts.request},
                                     .metrics = app.metrics,
-                                    .tracing = app.tracing}});
+                                    .tracing = app.tracing,
+                                    .response_cache = app.cache}});
     if (app.hosts.empty()) entries_.push_back({"", false, app.path, i});
     for (const std::string& host : app.hosts) {
       const bool wildcard = host.starts_with("*.");

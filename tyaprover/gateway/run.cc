@@ -61,12 +61,23 @@ struct Unit {
   std::thread thread;
   std::atomic<bool> listening{true};
   std::atomic<bool> empty{false};
+  std::atomic<bool> fills_ended{true};
   bool stall_reported = false;
 
   Unit(unsigned index, GatewayShared& shared, const http::ServerOptions& options)
       : worker(index),
         gateway(worker, shared),
         server(worker, gateway, options, shared.server_counters) {}
+
+  // On the worker: gives up what fills the cache, and looks again until it has ended.
+  void end_fills() {
+    gateway.abort_fills();
+    if (!gateway.has_fills()) {
+      fills_ended = true;
+    } else {
+      worker.post([this] { end_fills(); });
+    }
+  }
 
   void start() {
     thread = std::thread([this] {
@@ -180,7 +191,13 @@ class Gateway {
  public:
   // `signals` are blocked already.
   Gateway(LoadedConfig loaded, const RunOptions& options, const sigset_t& signals)
-      : config_(std::move(loaded.config)), options_(options), signals_(signals) {}
+      : options_(options), signals_(signals) {
+    // The demo shows the cache, unless it was told not to.
+    if (options.demo && !loaded.is_set("cache.mode")) {
+      loaded.config.app_cache.mode = filters::CacheMode::rfc9111;
+    }
+    config_ = std::move(loaded.config);
+  }
 
   int run() {
     const std::size_t descriptors = raise_descriptor_limit();
@@ -418,6 +435,7 @@ class Gateway {
     };
     const bool graceful = wait_until(deadline, all_empty);
     if (!graceful) cut(all_empty);
+    end_fills();
 
     const auto handler_deadline =
         std::max(deadline, std::chrono::steady_clock::now() + std::chrono::seconds(1));
@@ -436,7 +454,9 @@ class Gateway {
       if (address && address->kind == ListenAddress::Kind::unix_socket)
         ::unlink(address->path.c_str());
     }
-    if (!all_empty()) {
+    const bool fills_ended = std::all_of(units_.begin(), units_.end(),
+                                         [](const auto& u) { return u->fills_ended.load(); });
+    if (!all_empty() || !fills_ended) {
       // A connection that does not even end when it is cut holds its worker; the process ends all
       // the same.
       log_writer_->flush(1s);
@@ -448,6 +468,19 @@ class Gateway {
     demo_.reset();
     log_writer_->flush(1s);
     return graceful ? 0 : 1;
+  }
+
+  // Requests of the cache that no client waits for. A worker that does not answer is left to the
+  // end of the process.
+  void end_fills() {
+    for (const auto& unit : units_) {
+      unit->fills_ended = false;
+      unit->worker.post([&u = *unit] { u.end_fills(); });
+    }
+    wait_until(std::chrono::steady_clock::now() + 1s, [this] {
+      return std::all_of(units_.begin(), units_.end(),
+                         [](const auto& u) { return u->fills_ended.load(); });
+    });
   }
 
   void cut(const std::function<bool()>& all_empty) {

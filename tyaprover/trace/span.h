@@ -64,6 +64,9 @@ class [[nodiscard]] Span {
     if (recording_ != nullptr) finish(std::nullopt);
   }
 
+  // Keeps nothing: stands for a span that somebody else keeps, as the parent of others.
+  [[nodiscard]] static Span stand_in(const SpanContext& context) { return Span(context, nullptr); }
+
   // Stays valid after the end.
   [[nodiscard]] const SpanContext& context() const noexcept { return context_; }
   // Whether anything that is set is kept: to save the work of computing it.
