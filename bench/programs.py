@@ -10,6 +10,23 @@ import sys
 import time
 
 
+def children(pid):
+    """What this process started and still runs; none where the kernel does not tell."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+def cpu_seconds(pid):
+    tasks = pathlib.Path(f"/proc/{pid}/task")
+    try:
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+    except (FileNotFoundError, IndexError):  # a kernel without schedstat: clock ticks
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Program:
     """A child process, killed with the object that started it."""
 
@@ -18,13 +35,8 @@ class Program:
         self.port = None
 
     def cpu_seconds(self):
-        """User + system time of all threads, in scheduler precision (nanoseconds)."""
-        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
-        try:
-            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
-        except (FileNotFoundError, IndexError):  # a kernel without schedstat: clock ticks
-            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User + system time of all threads, its children's too, in scheduler precision (nanoseconds)."""
+        return sum(cpu_seconds(process) for process in [self.process.pid, *children(self.process.pid)])
 
     def resident_bytes(self):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
