@@ -51,6 +51,9 @@ std::string quoted(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
+  if (const auto surrogate = parse_surrogate_control({{"Surrogate-Control", input}})) {
+    check_bounds(*surrogate);
+  }
   std::vector<HeaderField> lines;
   std::string joined;
   bool well_formed = true;

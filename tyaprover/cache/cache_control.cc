@@ -139,6 +139,28 @@ std::optional<CacheControl> parse_cdn_cache_control(HeaderFields fields) {
   return cc;
 }
 
+std::optional<CacheControl> parse_surrogate_control(HeaderFields fields) noexcept {
+  std::optional<CacheControl> for_us;
+  std::optional<CacheControl> for_all;
+  for_each_member(fields, "surrogate-control", [&](std::string_view member) {
+    const std::size_t semicolon = member.find(';');
+    const bool is_targeted = semicolon != std::string_view::npos;
+    if (is_targeted && trim(member.substr(semicolon + 1)) != kSurrogateDevice) return;
+    const std::string_view directive = trim(member.substr(0, semicolon));
+    const std::size_t equals = directive.find('=');
+    const std::string_view name = directive.substr(0, equals);
+    if (!iequals(trim(name), "max-age") && !iequals(name, "no-store")) return;
+    const bool has_value = equals != std::string_view::npos;
+    std::string_view value = has_value ? directive.substr(equals + 1) : std::string_view();
+    // Behind a plus stands how long it may be served stale, of which we make no use.
+    value = value.substr(0, value.find('+'));
+    std::optional<CacheControl>& cc = is_targeted ? for_us : for_all;
+    if (!cc) cc.emplace();
+    take(*cc, name, value, has_value);
+  });
+  return for_us ? for_us : for_all;
+}
+
 bool demands_validation(const CacheControl& request, HeaderFields fields) noexcept {
   if (request.no_cache || request.no_cache_fields) return true;
   if (fields.has("cache-control")) return false;

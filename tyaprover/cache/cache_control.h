@@ -1,5 +1,5 @@
-// Cache-Control (RFC 9111 §5.2, RFC 5861, RFC 8246) and CDN-Cache-Control (RFC 9213): what a
-// message says about caching, read once.
+// Cache-Control (RFC 9111 §5.2, RFC 5861, RFC 8246), CDN-Cache-Control (RFC 9213) and
+// Surrogate-Control (W3C note "Edge Architecture"): what a message says about caching, read once.
 //
 // A value type; views inside point into the fields it was read from. No allocation for
 // Cache-Control. Doubt is resolved towards not caching: a broken number is stale, what cannot be
@@ -86,6 +86,15 @@ struct CacheControl {
 // are empty, they do not parse, or a directive that is known has a value of the wrong type: then
 // Cache-Control counts (RFC 9213 §2.1, §2.2). Allocates.
 [[nodiscard]] std::optional<CacheControl> parse_cdn_cache_control(HeaderFields fields);
+
+// What a cache calls itself in Surrogate-Capability, so that `;tyaprover` makes a directive of
+// Surrogate-Control its own.
+inline constexpr std::string_view kSurrogateDevice = "tyaprover";
+inline constexpr std::string_view kSurrogateCapability = "tyaprover=\"Surrogate/1.0\"";
+
+// max-age and no-store of all Surrogate-Control lines: those for this device if there are any, else
+// those for every device. Nothing when there are neither: then Cache-Control counts.
+[[nodiscard]] std::optional<CacheControl> parse_surrogate_control(HeaderFields fields) noexcept;
 
 namespace detail {
 // Calls f(name, value, has_value) for the directives of one list; value without its quotes.

@@ -1,4 +1,5 @@
-// Cache-Control and CDN-Cache-Control: which directives are seen, and which are not.
+// Cache-Control, CDN-Cache-Control and Surrogate-Control: which directives are seen, and which are
+// not.
 #include "tyaprover/cache/cache_control.h"
 
 #include <gtest/gtest.h>
@@ -177,6 +178,48 @@ TEST(CdnCacheControl, ReadsFlags) {
   EXPECT_TRUE(cc->no_store);
   EXPECT_FALSE(cc->no_cache);
   EXPECT_TRUE(cc->is_private);
+}
+
+// --- Surrogate-Control, from the W3C note "Edge Architecture Specification", §2.3
+
+TEST(SurrogateControl, ReadsWhatIsForUs) {
+  struct Case {
+    std::string_view value;
+    std::string_view max_age;
+    bool no_store = false;
+  };
+  constexpr Case kCases[] = {
+      {"max-age=3600", "3600"},
+      {"MaX-aGe=3600", "3600"},
+      {"foobar, max-age=3600", "3600"},
+      {"no-store", "-", true},
+      {"no-store, content=\"ESI/1.0, x;y\"", "-", true},
+      {"max-age=600+300", "600"},
+      {"max-age=99999999999", "2147483648"},
+      {"max-age=x", "!"},
+      {"max-age", "!"},
+      {"max-age =5", "!"},
+      {"max-age=600;tyaprover", "600"},
+      {"max-age=600 ; tyaprover", "600"},
+      {"max-age=600, max-age=60;tyaprover", "60"},
+      {"max-age=60;tyaprover, max-age=600", "60"},
+      {"no-store, max-age=60;tyaprover", "60"},
+      {"max-age=600, max-age=60;other", "600"},
+  };
+  for (const Case& c : kCases) {
+    const auto cc = parse_surrogate_control({{"Surrogate-Control", c.value}});
+    ASSERT_TRUE(cc) << c.value;
+    EXPECT_EQ(show(cc->max_age), c.max_age) << c.value;
+    EXPECT_EQ(cc->no_store, c.no_store) << c.value;
+  }
+}
+
+TEST(SurrogateControl, LeavesTheWordToCacheControl) {
+  for (const std::string_view value : {"max-age=60;other", "no-store;other", "content=\"ESI/1.0\"",
+                                       "no-store-remote", "private, s-maxage=5", ""}) {
+    EXPECT_FALSE(parse_surrogate_control({{"Surrogate-Control", value}})) << value;
+  }
+  EXPECT_FALSE(parse_surrogate_control({{"Cache-Control", "max-age=60"}}));
 }
 
 }  // namespace

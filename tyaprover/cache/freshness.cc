@@ -48,6 +48,8 @@ std::string_view to_string(LifetimeSource source) noexcept {
       return "forced";
     case LifetimeSource::cdn_cache_control:
       return "CDN-Cache-Control";
+    case LifetimeSource::surrogate_control:
+      return "Surrogate-Control";
     case LifetimeSource::s_maxage:
       return "s-maxage";
     case LifetimeSource::max_age:
@@ -63,8 +65,13 @@ std::string_view to_string(LifetimeSource source) noexcept {
 }
 
 ResponseControl response_control(HeaderFields response) {
-  if (const auto targeted = parse_cdn_cache_control(response)) return {*targeted, true};
-  return {parse_cache_control(response), false};
+  if (const auto cdn = parse_cdn_cache_control(response)) {
+    return {*cdn, LifetimeSource::cdn_cache_control};
+  }
+  if (const auto surrogate = parse_surrogate_control(response)) {
+    return {*surrogate, LifetimeSource::surrogate_control};
+  }
+  return {parse_cache_control(response), std::nullopt};
 }
 
 AgeField parse_age(HeaderFields response) noexcept {
@@ -105,9 +112,8 @@ Freshness evaluate_freshness(int status, HeaderFields response, const ResponseCo
     f.lifetime = *options.forced_lifetime;
   } else if (cc.s_maxage.present() || cc.max_age.present()) {
     const bool shared = cc.s_maxage.present();
-    f.source = control.targeted ? LifetimeSource::cdn_cache_control
-               : shared         ? LifetimeSource::s_maxage
-                                : LifetimeSource::max_age;
+    f.source =
+        control.targeted.value_or(shared ? LifetimeSource::s_maxage : LifetimeSource::max_age);
     f.lifetime = (shared ? cc.s_maxage : cc.max_age).value();
   } else if (!control.targeted && response.has("expires")) {
     f.source = LifetimeSource::expires;

@@ -48,6 +48,7 @@ struct FreshnessOptions {
 enum class LifetimeSource : std::uint8_t {
   forced,
   cdn_cache_control,
+  surrogate_control,
   s_maxage,
   max_age,
   expires,
@@ -72,10 +73,13 @@ struct Freshness {
 };
 
 // The directives that count for a shared cache: CDN-Cache-Control if it is valid, else
-// Cache-Control. Allocates only when there is a CDN-Cache-Control.
+// Surrogate-Control if it speaks to us, else Cache-Control. Allocates only when there is a
+// CDN-Cache-Control.
 struct ResponseControl {
   CacheControl control;
-  bool targeted = false;  // control is CDN-Cache-Control's; Expires does not count
+  // The field that speaks to caches like this one alone, if `control` is its; Expires does not
+  // count then.
+  std::optional<LifetimeSource> targeted;
 };
 [[nodiscard]] ResponseControl response_control(HeaderFields response);
 

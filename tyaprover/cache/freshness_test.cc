@@ -66,6 +66,15 @@ TEST(Freshness, TakesTheFirstLifetimeInTheOrderOfH4) {
        LifetimeSource::max_age},
       {{{"CDN-Cache-Control", ""}, {"Cache-Control", "max-age=60"}}, 60, LifetimeSource::max_age},
       {{{"CDN-Cache-Control", "no-cache"}, {"Expires", later}}, 0, LifetimeSource::none},
+      {{{"CDN-Cache-Control", "max-age=5"}, {"Surrogate-Control", "max-age=60"}},
+       5,
+       LifetimeSource::cdn_cache_control},
+      {{{"Surrogate-Control", "max-age=5"}, {"Cache-Control", "max-age=60, no-store"}},
+       5,
+       LifetimeSource::surrogate_control},
+      {{{"Surrogate-Control", "max-age=5;other"}, {"Cache-Control", "max-age=60"}},
+       60,
+       LifetimeSource::max_age},
   };
   for (const Case& c : cases) {
     const Freshness f = evaluate(c.fields);
