@@ -18,6 +18,7 @@
 #include "tyaprover/base/text.h"
 #include "tyaprover/base/time_format.h"
 #include "tyaprover/cache/byte_range.h"
+#include "tyaprover/cache/cache_control.h"
 #include "tyaprover/cache/cache_status.h"
 #include "tyaprover/cache/invalidation_target.h"
 #include "tyaprover/cache/reuse.h"
@@ -783,6 +784,8 @@ std::shared_ptr<ResponseCache::FillExchange> ResponseCache::new_fill_exchange(co
       x.request.fields.add(own(field.name), own(field.value));
     }
   }
+  // What lets an origin address us in Surrogate-Control.
+  x.request.fields.add("Surrogate-Capability", cache::kSurrogateCapability);
   x.path = e.path;
   x.peer = e.peer;
   x.local = e.local;

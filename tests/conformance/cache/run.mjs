@@ -24,6 +24,7 @@ const settings = (file) => path.join(here, 'proxies', file)
 const [command, tyaprover, proxy, id] = process.argv.slice(2)
 const PROXIES = {
   uncached: ['no cache', [path.resolve(tyaprover ?? ''), 'run', '-c', settings('uncached.yaml')]],
+  tyaprover: ['Tyaprover', [path.resolve(tyaprover ?? ''), 'run', '-c', settings('tyaprover.yaml')]],
   nginx: ['nginx', ['/usr/sbin/nginx', '-e', '/dev/null', '-p', '.', '-c', settings('nginx.conf')]],
   haproxy: ['HAProxy', ['/usr/sbin/haproxy', '-db', '-q', '-f', settings('haproxy.cfg')]],
   varnish: [
