@@ -36,7 +36,7 @@ export function score(tests, results) {
     let why = ''
     if (!(id in results)) why = 'was not run'
     else if (broken.length > 0) why = `depends on ${broken.join(', ')}`
-    else if (results[id] !== true) why = results[id].join(': ').replaceAll(/\s+/g, ' ')
+    else if (results[id] !== true) why = results[id].join(': ').replaceAll(/\s+/g, ' ').slice(0, 200)
     const verdict = { id, kind, passed: why === '', why }
     verdicts.set(id, verdict)
     return verdict
