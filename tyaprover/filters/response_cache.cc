@@ -930,7 +930,9 @@ void ResponseCache::renew(Job& j, const cache::ExchangeTimes& times) {
   }
   cache::Freshness freshness = freshness_of(j.options, old.status, fields, times);
   StoredResponse renewed = j.stale;
-  renewed.head = make_head(j, old.status, fields, freshness, old.by_coding);
+  auto head = make_head(j, old.status, fields, freshness, old.by_coding);
+  if (head->tags.empty()) head->tags = old.tags;  // they are not among the stored fields
+  renewed.head = std::move(head);
   let_go(j, false);
   const cache::ResponseControl control = cache::response_control(fields);
   const cache::StoreDecision decision = cache::decide_store(

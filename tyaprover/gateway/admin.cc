@@ -120,15 +120,17 @@ void reply_json(http::Exchange& e, std::string& body) {
 
 }  // namespace
 
-AdminApi::AdminApi(const Config& config, const GatewayTracing& tracing)
+AdminApi::AdminApi(const Config& config, const GatewayTracing& tracing, const CacheAdmin& cache)
     : config_(config.admin),
       tracing_(tracing),
+      cache_(cache),
       traces_(config.endpoints.admin.empty() || tracing.recent() == nullptr
                   ? ""
                   : config.endpoints.admin + "/traces"),
       trace_(traces_.empty() ? "" : traces_ + "/{id}") {}
 
 std::string_view AdminApi::route_of(std::string_view path) const noexcept {
+  if (path == cache_.admin_path()) return cache_.admin_path();
   if (traces_.empty() || !path.starts_with(traces_)) return {};
   const std::string_view rest = path.substr(traces_.size());
   if (rest.empty()) return traces_;
@@ -141,11 +143,14 @@ void AdminApi::answer(http::Exchange& e, const filters::ReplyOptions& reply) con
     filters::reply(e, Reason::forbidden, "the admin API needs a key or a trusted place", reply);
     return;
   }
+  const bool of_cache = e.path == cache_.admin_path();
+  if (of_cache && e.request.method_id == Method::delete_) return cache_.purge(e, reply);
   if (e.request.method_id != Method::get && e.request.method_id != Method::head) {
-    filters::reply(e, Reason::method_not_allowed, "only GET and HEAD", reply);
-    e.response.fields.add("Allow", "GET, HEAD");
+    filters::reply(e, Reason::method_not_allowed, "this path cannot do that", reply);
+    e.response.fields.add("Allow", of_cache ? "GET, HEAD, DELETE" : "GET, HEAD");
     return;
   }
+  if (of_cache) return cache_.show_stats(e);
   if (e.path == traces_) return list_traces(e, reply);
   show_trace(e, std::string_view(e.path).substr(traces_.size() + 1), reply);
 }

@@ -4,12 +4,14 @@
 //
 //   GET /api/v1/traces?limit=&min_duration=&status=error&route=   the last traces, newest first
 //   GET /api/v1/traces/{id}                                       the spans of one, as a tree
+//   GET, DELETE /api/v1/cache                                     see CacheAdmin
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "tyaprover/filters/error_reply.h"
+#include "tyaprover/gateway/cache_admin.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/gateway_tracing.h"
 #include "tyaprover/http/exchange.h"
@@ -18,8 +20,8 @@ namespace tyaprover::gateway {
 
 class AdminApi {
  public:
-  // Borrows the tracing.
-  AdminApi(const Config& config, const GatewayTracing& tracing);
+  // Borrows the tracing and the cache's part.
+  AdminApi(const Config& config, const GatewayTracing& tracing, const CacheAdmin& cache);
 
   // The template of the path if it is one of the API's, for labels; empty if not.
   [[nodiscard]] std::string_view route_of(std::string_view path) const noexcept;
@@ -33,6 +35,7 @@ class AdminApi {
 
   const AdminConfig config_;
   const GatewayTracing& tracing_;
+  const CacheAdmin& cache_;
   const std::string traces_;  // paths; empty: off
   const std::string trace_;   // with {id}
 };

@@ -5,6 +5,7 @@
 
 #include "tyaprover/base/json_writer.h"
 #include "tyaprover/base/time_format.h"
+#include "tyaprover/gateway/cache_admin.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -38,10 +39,7 @@ std::vector<std::string> filters_on(const Config& config) {
   if (config.compression.enabled) on.emplace_back("compression");
   if (config.access_log.enabled) on.emplace_back("access-log");
   if (config.timeouts.request > Nanos(0)) on.emplace_back("request-timeout");
-  const bool caches = std::any_of(config.apps.begin(), config.apps.end(), [](const auto& app) {
-    return app.cache.mode != filters::CacheMode::off;
-  });
-  if (caches) on.emplace_back("cache");
+  if (has_cache(config)) on.emplace_back("cache");
   return on;
 }
 
@@ -50,6 +48,10 @@ std::vector<std::string> own_paths(const Config& config) {
   if (!config.endpoints.metrics.empty()) paths.push_back(config.endpoints.metrics);
   if (!config.endpoints.admin.empty() && config.app_tracing.enabled && config.tracing.recent > 0) {
     paths.push_back(config.endpoints.admin + "/traces");
+  }
+  if (has_cache(config)) {
+    if (!config.endpoints.admin.empty()) paths.push_back(config.endpoints.admin + "/cache");
+    if (!config.endpoints.cache_stats.empty()) paths.push_back(config.endpoints.cache_stats);
   }
   if (const std::string& health = config.endpoints.health; !health.empty()) {
     paths.insert(paths.end(), {health, health + "/live", health + "/ready"});

@@ -122,6 +122,8 @@ constexpr ConfigKey kKeys[] = {
     {"endpoints.health", kTop, KeyType::endpoint, kField<&Endpoints::health>,
      "Path of the health checks, with /live and /ready below it", 0, 0, "off"},
 
+    {"endpoints.cache_stats", kTop, KeyType::endpoint, kField<&Endpoints::cache_stats>,
+     "Path of the statistics of the cache, where an app has one", 0, 0, "off"},
     {"endpoints.admin", kTop, KeyType::endpoint, kField<&Endpoints::admin>,
      "Where the admin API begins; only its own paths are taken from the apps", 0, 0, "off"},
     {"admin.access", kTop, KeyType::ways, kField<&AdminConfig::access>,
@@ -443,8 +445,6 @@ constexpr ConfigKey kKeys[] = {
      "A PURGE request of any client removes its URL from the store"},
 };
 // clang-format on
-
-constexpr std::string_view kUnsupported[] = {"endpoints.cache_stats"};
 
 // The options of the Node middleware that grew into this gateway, where the word itself differs
 // from ours or its section is not obvious.
@@ -1179,10 +1179,6 @@ std::vector<std::string_view> names_under(std::string_view section, KeyScope whe
     add("include");
   }
   return names;
-}
-
-bool is_unsupported(std::string_view path) noexcept {
-  return std::ranges::find(kUnsupported, path) != std::end(kUnsupported);
 }
 
 std::optional<std::string_view> seed_spelling(std::string_view name) noexcept {

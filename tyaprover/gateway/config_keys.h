@@ -117,9 +117,6 @@ struct ConfigKey {
 // The names that may follow `section` ("" = at the top), each once, in the table's order.
 [[nodiscard]] std::vector<std::string_view> names_under(std::string_view section, KeyScope where);
 
-// Sections and keys that the specification has and this version has not.
-[[nodiscard]] bool is_unsupported(std::string_view path) noexcept;
-
 // Our name of an option of the Node middleware, if we have one: "exporterEndpoint" →
 // "tracing.exporter_endpoint".
 [[nodiscard]] std::optional<std::string_view> seed_spelling(std::string_view name) noexcept;

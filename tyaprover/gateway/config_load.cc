@@ -20,8 +20,6 @@ constexpr std::size_t kMaxFiles = 1000;
 // Of all ${…} together: a small file must not become a large one.
 constexpr std::size_t kMaxExpandedBytes = kMaxYamlBytes;
 
-constexpr std::string_view kNotYet = "is not supported in this version yet";
-
 struct Source {
   std::string file;
   std::string text;
@@ -251,21 +249,8 @@ class Loader {
         if (is_map_or_nothing(source, *entry.value, path)) {
           read_section(source, *entry.value, path, view, prefix);
         }
-      } else if (is_unsupported(path)) {
-        refuse_unsupported(source, entry, path);
       } else {
         refuse_key(source, entry, section, where);
-      }
-    }
-  }
-
-  void refuse_unsupported(const Source& source, const YamlNode::Entry& refused,
-                          const std::string& path) {
-    add({&source, refused.place}, in_quotes(path) + " " + std::string(kNotYet),
-        "remove it: a setting that does nothing would mislead");
-    for (const YamlNode::Entry& entry : refused.value->entries) {
-      if (snake_case(entry.key) != entry.key) {
-        add({&source, entry.place}, "unknown key " + in_quotes(entry.key), our_name(entry.key));
       }
     }
   }
@@ -273,9 +258,7 @@ class Loader {
   static std::string our_name(std::string_view theirs) {
     const std::optional<std::string_view> ours = seed_spelling(theirs);
     if (!ours) return "it is written " + in_quotes(snake_case(theirs)) + " here";
-    std::string hint = "it is written " + in_quotes(*ours) + " here";
-    if (is_unsupported(ours->substr(0, ours->find('.')))) hint += ", which " + std::string(kNotYet);
-    return hint;
+    return "it is written " + in_quotes(*ours) + " here";
   }
 
   void refuse_key(const Source& source, const YamlNode::Entry& entry, std::string_view section,
@@ -631,10 +614,6 @@ class Loader {
   }
 
   void refuse_setting(const std::string& path) {
-    if (is_unsupported(path) || is_unsupported(path.substr(0, path.find('.')))) {
-      add_from("--set", in_quotes(path) + " " + std::string(kNotYet));
-      return;
-    }
     if (path.starts_with("apps") || (find_key(path, KeyScope::app) != nullptr)) {
       add_from("--set", in_quotes(path) + " is a setting of an app", "set it in the file");
       return;

@@ -75,8 +75,9 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       metrics(c),
       breakers(c, metrics.registry),
       metrics_endpoint(c.metrics, c.environment, metrics.registry),
-      admin(c, tracing),
-      responses(store_options(c), c.apps.size()) {
+      responses(store_options(c), c.apps.size()),
+      cache_admin(c, responses, metrics.registry),
+      admin(c, tracing, cache_admin) {
   for (const AppConfig& app : c.apps) upstreams.push_back(std::make_unique<SharedUpstream>(app));
   metrics.registry.add_collector("upstreams", [this](metrics::Collection& out) { collect(out); });
 }
@@ -213,6 +214,12 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, std::size_t& app) {
     }
   }
 
+  if (e.path == shared_.cache_admin.stats_path()) {
+    e.route = shared_.cache_admin.stats_path();
+    e.app = "(gateway)";
+    e.untraced = true;
+    return Destination::cache_stats;
+  }
   if (const std::string_view own = shared_.admin.route_of(e.path); !own.empty()) {
     e.route = own;
     e.app = "(gateway)";
@@ -280,12 +287,17 @@ Task<void> GatewayWorker::answer(Exchange& e, Destination destination, std::size
     case Destination::admin:
       shared_.admin.answer(e, proxy_options_.reply);
       co_return;
+    case Destination::cache_stats:
     case Destination::live:
     case Destination::ready:
     case Destination::health:
       if (e.request.method_id != Method::get && e.request.method_id != Method::head) {
         refuse_with(Reason::method_not_allowed, "only GET and HEAD");
         e.response.fields.add("Allow", "GET, HEAD");
+        co_return;
+      }
+      if (destination == Destination::cache_stats) {
+        shared_.cache_admin.show_stats(e);
         co_return;
       }
       if (destination == Destination::live) {

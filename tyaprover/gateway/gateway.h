@@ -28,6 +28,7 @@
 #include "tyaprover/filters/tracing.h"
 #include "tyaprover/gateway/admin.h"
 #include "tyaprover/gateway/breakers.h"
+#include "tyaprover/gateway/cache_admin.h"
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/gateway_metrics.h"
 #include "tyaprover/gateway/gateway_tracing.h"
@@ -64,8 +65,9 @@ struct GatewayShared {
   GatewayMetrics metrics;
   Breakers breakers;
   MetricsEndpoint metrics_endpoint;
-  AdminApi admin;
   filters::ResponseStore responses;
+  CacheAdmin cache_admin;
+  AdminApi admin;
 };
 
 // The reason of each place stands in filters/pipeline.h.
@@ -101,6 +103,7 @@ class GatewayWorker final : public http::Application {
     proxy,
     metrics,
     admin,
+    cache_stats,
     live,
     ready,
     health,
