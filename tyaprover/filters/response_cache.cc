@@ -791,10 +791,10 @@ std::shared_ptr<ResponseCache::FillExchange> ResponseCache::new_fill_exchange(co
   x.local = e.local;
   x.client = own(e.client);
   x.peer_trusted = e.peer_trusted;
-  x.stale_when_open = r.variant != nullptr &&
-                      cache::may_serve_on_error(r.client, r.freshness, r.age,
-                                                cache::OriginFailure::circuit_open,
-                                                {.window = r.options.error_window()});
+  x.stale_when_open =
+      r.variant != nullptr &&
+      cache::may_serve_on_error(r.client, r.freshness, r.age, cache::OriginFailure::circuit_open,
+                                {.window = r.options.error_window()});
   x.scheme = own(e.scheme);
   x.body_idle_timeout = e.body_idle_timeout;
   x.write_timeout = e.write_timeout;
