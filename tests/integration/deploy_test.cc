@@ -60,7 +60,9 @@ TEST_F(DeployGrafana, EveryQueryUsesMetricsThatExist) {
     e.send("HTTP/1.1 " + e.request.target().substr(1) + " X\r\nContent-Length: 0\r\n\r\n");
   });
   // More statuses than series make the counter of dropped series appear.
-  Gateway gateway(proxy_to(upstream, "metrics: {max_series: 10}"));
+  Gateway gateway(proxy_to(upstream,
+                           "metrics: {max_series: 10}\nhealth_check: {enabled: true, path: /200}\n"
+                           "concurrency: {max_in_flight: 100}"));
   for (int status = 200; status < 212; ++status) get(gateway.port(), "/" + std::to_string(status));
   std::string page = get(gateway.port(), "/metrics").body;
   // This one cannot be provoked from outside: the gateway's own collectors do not fail.
