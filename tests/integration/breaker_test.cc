@@ -337,7 +337,9 @@ TEST(BreakerJudgement, RetryAfterOfAllTargetsHoldsItOpenIfWantedR31) {
   Upstream other([](UpstreamExchange& e) {
     e.send("HTTP/1.1 429 X\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n");
   });
-  Gateway gateway(proxy_to({busy.url(), other.url()}, "breaker: {honour_retry_after: true}"));
+  Gateway gateway(proxy_to({busy.url(), other.url()},
+                           "breaker: {honour_retry_after: true, failure_threshold: off, "
+                           "error_threshold_percentage: off}"));
   ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/").reason() == "circuit_open"; }));
   EXPECT_GE(busy.request_count(), 1u);
   EXPECT_GE(other.request_count(), 1u);
@@ -381,6 +383,229 @@ TEST(Ejection, NeverTakesMoreThanHalfOfTheTargetsR30) {
   const std::string message = "a target is left out for a while";
   ASSERT_NE(log.find(message), std::string::npos);
   EXPECT_EQ(log.find(message), log.rfind(message));
+}
+
+// ── The admin API ──
+
+Response post(std::uint16_t port, const std::string& path, const std::string& body = "",
+              const std::string& field_lines = "") {
+  return fetch(port, "POST " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" +
+                         field_lines + "Content-Length: " + std::to_string(body.size()) +
+                         "\r\n\r\n" + body);
+}
+
+const std::string kApp = "/api/v1/breakers/upstream:app/";
+
+TEST_F(OneTarget, IsListedInTheSpellingOfTheSeedR40) {
+  gateway.emplace(proxy_to(upstream));
+  get(gateway->port(), "/");
+  fail(5);
+  const Json all = get(gateway->port(), "/api/v1/breakers").json();
+  for (const char* const name : {"docker-api", "external-http", "test", "upstream:app"}) {
+    EXPECT_TRUE(all.contains(name)) << name;
+  }
+  EXPECT_EQ(all["docker-api"]["state"], "CLOSED");
+  const Json& app = all["upstream:app"];
+  EXPECT_EQ(app["state"], "OPEN");
+  EXPECT_EQ(app["failureCount"], 5);
+  EXPECT_EQ(app["successCount"], 1);
+  EXPECT_EQ(app["recentRequests"], 6);
+  EXPECT_NEAR(app["errorRate"].get<double>(), 5.0 / 6, 1e-9);
+}
+
+TEST_F(OneTarget, IsOpenedClosedAndResetByHandWithALineInTheLogR40) {
+  gateway.emplace(proxy_to(upstream));
+  EXPECT_EQ(post(gateway->port(), kApp + "open").json()["state"], "OPEN");
+  EXPECT_EQ(get(gateway->port(), "/").reason(), "circuit_open");
+  const Json line = wait_for_log(*gateway, "a circuit breaker was changed by hand", "upstream:app");
+  EXPECT_EQ(line["action"], "open");
+  EXPECT_EQ(line["by"], "loopback");
+  EXPECT_EQ(line["client"], "127.0.0.1");
+  EXPECT_EQ(post(gateway->port(), kApp + "close").json()["state"], "CLOSED");
+  EXPECT_EQ(get(gateway->port(), "/").status, 200);
+  fail(5);
+  EXPECT_EQ(post(gateway->port(), kApp + "reset").json()["failureCount"], 0);
+  EXPECT_EQ(get(gateway->port(), "/").status, 500);
+
+  EXPECT_EQ(get(gateway->port(), kApp + "open").status, 405);
+  EXPECT_EQ(post(gateway->port(), "/api/v1/breakers").status, 405);
+  EXPECT_EQ(post(gateway->port(), kApp + "explode").status, 404);
+  EXPECT_EQ(post(gateway->port(), "/api/v1/breakers/none/open").status, 404);
+}
+
+TEST_F(OneTarget, IsChangedOnlyByThoseWhoMayR40) {
+  gateway.emplace(proxy_to(upstream));
+  const std::string elsewhere = "X-Forwarded-For: 192.0.2.7\r\n";
+  EXPECT_EQ(get(gateway->port(), "/api/v1/breakers", elsewhere).status, 403);
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", elsewhere).status, 403);
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "Origin: http://evil.example\r\n").status,
+            403);
+  EXPECT_EQ(get(gateway->port(), "/").status, 200);
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "Origin: http://a\r\n").status, 200);
+}
+
+TEST_F(OneTarget, InProductionAChangeNeedsTheKeyR40) {
+  gateway.emplace(
+      GatewayOptions{.yaml = proxy_to(upstream),
+                     .arguments = {},
+                     .environment = {{"NODE_ENV", "production"}, {"ADMIN_API_KEY", "k"}},
+                     .descriptors = {}});
+  EXPECT_EQ(get(gateway->port(), "/api/v1/breakers").status, 200);
+  EXPECT_EQ(post(gateway->port(), kApp + "open").status, 403);
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "x-api-key: x\r\n").status, 403);
+  EXPECT_EQ(get(gateway->port(), "/").status, 200);
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "x-api-key: k\r\n").status, 200);
+  EXPECT_EQ(get(gateway->port(), "/").reason(), "circuit_open");
+  EXPECT_EQ(wait_for_log(*gateway, "a circuit breaker was changed by hand", "upstream:app")["by"],
+            "key");
+}
+
+// ── The command line ──
+
+TEST_F(OneTarget, IsShownAndMovedByTheCommandLine) {
+  gateway.emplace(
+      GatewayOptions{.yaml = proxy_to(upstream),
+                     .arguments = {},
+                     .environment = {{"NODE_ENV", "production"}, {"ADMIN_API_KEY", "k"}},
+                     .descriptors = {}});
+  const std::string url = "http://127.0.0.1:" + std::to_string(gateway->port());
+  const CommandResult list = tyaprover_command({"breaker", "list", "--url", url});
+  EXPECT_EQ(list.exit_code, 0) << list.err;
+  EXPECT_THAT(list.out, HasSubstr("NAME"));
+  EXPECT_THAT(list.out, HasSubstr("upstream:app   CLOSED"));
+
+  const CommandResult refused =
+      tyaprover_command({"breaker", "open", "upstream:app", "--url", url});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("ADMIN_API_KEY"));
+  const CommandResult opened =
+      tyaprover_command({"breaker", "open", "upstream:app", "--url", url, "--key", "k"});
+  EXPECT_EQ(opened.out, "upstream:app: OPEN\n") << opened.err;
+  EXPECT_EQ(get(gateway->port(), "/").reason(), "circuit_open");
+  const CommandResult closed = tyaprover_command({"breaker", "reset", "upstream:app", "--url", url},
+                                                 {{"ADMIN_API_KEY", "k"}});
+  EXPECT_EQ(closed.out, "upstream:app: CLOSED\n") << closed.err;
+
+  const CommandResult json =
+      tyaprover_command({"breaker", "list", "--url", url, "--format", "json"});
+  EXPECT_EQ(Json::parse(json.out, nullptr, false)["upstream:app"]["state"], "CLOSED");
+  const CommandResult unknown =
+      tyaprover_command({"breaker", "open", "none", "--url", url, "--key", "k"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("no circuit breaker of that name"));
+}
+
+TEST(BreakerCommand, SaysInOneLineWhatIsWrong) {
+  const CommandResult away = tyaprover_command(
+      {"breaker", "list", "--url", "http://127.0.0.1:" + std::to_string(unused_port())});
+  EXPECT_EQ(away.exit_code, 1);
+  EXPECT_THAT(away.err, HasSubstr("cannot reach the gateway at http://127.0.0.1:"));
+  EXPECT_THAT(away.err, HasSubstr("--url"));
+  EXPECT_EQ(tyaprover_command({"breaker", "list", "--url", "nonsense"}).exit_code, 1);
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"breaker"},
+                                                {"breaker", "open"},
+                                                {"breaker", "list", "x"},
+                                                {"breaker", "explode", "x"}}) {
+    const CommandResult result = tyaprover_command(wrong);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
+}
+
+// ── The test routes ──
+
+// The seed's testing guide, word for word but for the port.
+TEST_F(OneTarget, TheSeedsTestingGuideWorksR41) {
+  gateway.emplace(proxy_to(upstream));
+  const auto shell = [&](std::string script) {
+    for (std::size_t at; (at = script.find(":3000")) != std::string::npos;) {
+      script.replace(at, 5, ":" + std::to_string(gateway->port()));
+    }
+    return run_command({.arguments = {"bash", "-c", script},
+                        .environment = {},
+                        .descriptors = {},
+                        .directory = {}});
+  };
+  EXPECT_THAT(shell("curl -s -X POST http://localhost:3000/test/circuit-breaker").out,
+              HasSubstr("\"failureCount\":1"));
+  EXPECT_THAT(shell("curl -s http://localhost:3000/metrics | grep circuit").out,
+              HasSubstr("circuit_breaker_state{name=\"test\",state=\"closed\"} 1"));
+  const std::string ten =
+      shell("for i in {1..10}; do curl -s http://localhost:3000/test/failing-endpoint; done").out;
+  EXPECT_THAT(ten, HasSubstr("internal_error"));
+  EXPECT_THAT(ten, HasSubstr("circuit_open"));
+  EXPECT_THAT(shell("curl -s http://localhost:3000/test/failing-endpoint").out,
+              HasSubstr("circuit_open"));
+  EXPECT_EQ(upstream.byte_count(), 0u);
+}
+
+TEST_F(OneTarget, TheFailingEndpointFailsFiveTimesAndIsThenRejectedR41) {
+  gateway.emplace(proxy_to(upstream));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(get(gateway->port(), "/test/failing-endpoint").status, 500);
+  }
+  const Response open = get(gateway->port(), "/test/failing-endpoint");
+  EXPECT_EQ(open.status, 503);
+  EXPECT_EQ(open.reason(), "circuit_open");
+  EXPECT_LE(std::stoi("0" + open.header("Retry-After")), 10);
+  EXPECT_EQ(get(gateway->port(), "/health").json()["status"], "healthy");
+}
+
+TEST_F(OneTarget, TheTestBreakerIsDrivenR41) {
+  gateway.emplace(proxy_to(upstream));
+  const auto drive = [&](const std::string& body) {
+    return post(gateway->port(), "/test/circuit-breaker", body).json();
+  };
+  EXPECT_EQ(drive(R"({"action":"succeed"})")["successCount"], 1);
+  EXPECT_EQ(drive(R"({"action": "fail"})")["failureCount"], 1);
+  EXPECT_EQ(drive("")["failureCount"], 2);
+  EXPECT_EQ(drive("{}")["failureCount"], 3);
+  EXPECT_EQ(drive(R"({"action":"open"})")["state"], "OPEN");
+  EXPECT_EQ(drive(R"({"action":"fail"})")["totals"]["rejected"], 1);
+  EXPECT_EQ(drive(R"({"action":"close"})")["state"], "CLOSED");
+  EXPECT_EQ(drive(R"({"action":"reset"})")["failureCount"], 0);
+  for (const char* const wrong : {R"({"action":"explode"})", "[1]", "{", R"("fail")"}) {
+    EXPECT_EQ(post(gateway->port(), "/test/circuit-breaker", wrong).status, 400) << wrong;
+  }
+  EXPECT_EQ(get(gateway->port(), "/test/circuit-breaker").status, 405);
+}
+
+TEST_F(OneTarget, TheTestRoutesAreAbsentInProductionR41) {
+  gateway.emplace(GatewayOptions{.yaml = proxy_to(upstream),
+                                 .arguments = {},
+                                 .environment = {{"NODE_ENV", "production"}},
+                                 .descriptors = {}});
+  EXPECT_EQ(get(gateway->port(), "/test/failing-endpoint").status, 404);
+  EXPECT_EQ(post(gateway->port(), "/test/circuit-breaker").status, 404);
+  EXPECT_EQ(upstream.byte_count(), 0u);
+}
+
+// ── The gateway's own calls ──
+
+TEST(ExternalHttp, GuardsTheSendingOfSpansR38) {
+  std::atomic<bool> broken{true};
+  Upstream collector([&](UpstreamExchange& e) {
+    e.read_body();
+    e.send(broken ? "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n" : ok("{}"));
+  });
+  Upstream upstream(ok("ok"));
+  Gateway gateway(
+      GatewayOptions{.yaml = proxy_to(upstream),
+                     .arguments = {},
+                     .environment = {{"TRACE_EXPORTER_ENDPOINT", collector.url() + "/v1/traces"},
+                                     {"OTEL_BSP_SCHEDULE_DELAY", "20"}},
+                     .descriptors = {}});
+  // A refusal ends a batch, so each batch is one failure.
+  ASSERT_TRUE(wait_until([&] {
+    get(gateway.port(), "/");
+    return state_of(gateway, "external-http") == "open";
+  }));
+  broken = false;
+  ASSERT_TRUE(wait_until([&] {
+    get(gateway.port(), "/");
+    return state_of(gateway, "external-http") == "closed";
+  }));
+  EXPECT_FALSE(wait_for_log(gateway, "a circuit breaker opened", "external-http").is_null());
 }
 
 }  // namespace

@@ -22,6 +22,15 @@ void add_start_options(CLI::App& app, StartArguments& arguments) {
       ->allow_extra_args(false);
 }
 
+// For every command that talks to a running gateway.
+void add_gateway_options(CLI::App& app, GatewayAddress& gateway) {
+  app.add_option("--url", gateway.url,
+                 "The gateway: http://host:port or unix:/path [http://127.0.0.1:3000]")
+      ->type_name("URL");
+  app.add_option("--key", gateway.key, "Key of its admin API; else ADMIN_API_KEY")
+      ->type_name("KEY");
+}
+
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -50,6 +59,7 @@ CommandLine::CommandLine()
   define_quick_start();
   define_run();
   define_check();
+  define_breaker();
   define_others();
   app_.require_subcommand(0, 1);
   // Set last, as commands inherit it.
@@ -88,6 +98,19 @@ void CommandLine::define_check() {
       ->check(CLI::IsMember({"text", "json"}));
   check->add_flag("--reference", check_.reference,
                   "Print the reference of all keys as Markdown and do nothing else");
+}
+
+void CommandLine::define_breaker() {
+  CLI::App* breaker =
+      app_.add_subcommand("breaker", "Show or move the circuit breakers of a running gateway");
+  breaker->add_option("ACTION", breaker_.action, "What to do")
+      ->required()
+      ->check(CLI::IsMember({"list", "open", "close", "reset"}));
+  breaker->add_option("NAME", breaker_.name, "The breaker, e.g. upstream:shop; not for list")
+      ->type_name("");
+  breaker->add_option("--format", breaker_.format, "Form of the output")
+      ->check(CLI::IsMember({"text", "json"}));
+  add_gateway_options(*breaker, breaker_.gateway);
 }
 
 void CommandLine::define_others() {
@@ -143,6 +166,11 @@ std::optional<std::string> CommandLine::check_combinations() const {
   if (!command().empty() && (quick || options || !start.file.empty())) {
     return "options and URLs before the command " + in_quotes(command()) +
            " have no effect: write them behind it";
+  }
+  if (command() == "breaker" && (breaker_.action == "list") != breaker_.name.empty()) {
+    return breaker_.name.empty()
+               ? "breaker " + breaker_.action + " needs a name: tyaprover breaker list shows them"
+               : "breaker list takes no name: it shows all";
   }
   if (!command().empty()) return std::nullopt;
   for (const std::string& target : start.targets) {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "tyaprover/cli/admin_client.h"
+
 namespace tyaprover::cli {
 
 // What starts a gateway: `run`, target URLs, or --demo.
@@ -29,6 +31,13 @@ struct CheckArguments {
   std::string file;
   bool print = false;
   bool reference = false;
+  std::string format = "text";
+};
+
+struct BreakerArguments {
+  std::string action;
+  std::string name;
+  GatewayAddress gateway;
   std::string format = "text";
 };
 
@@ -52,6 +61,7 @@ class CommandLine {
   [[nodiscard]] const StartArguments& quick_start() const { return quick_start_; }
   [[nodiscard]] const StartArguments& run() const { return run_; }
   [[nodiscard]] const CheckArguments& check() const { return check_; }
+  [[nodiscard]] const BreakerArguments& breaker() const { return breaker_; }
   [[nodiscard]] const std::string& shell() const { return shell_; }
   [[nodiscard]] const std::string& help_topic() const { return help_topic_; }
 
@@ -59,6 +69,7 @@ class CommandLine {
   void define_quick_start();
   void define_run();
   void define_check();
+  void define_breaker();
   void define_others();
   [[nodiscard]] std::optional<std::string> check_combinations() const;
   [[nodiscard]] std::string explain_extra(const std::string& argument) const;
@@ -67,6 +78,7 @@ class CommandLine {
   StartArguments quick_start_;
   StartArguments run_;
   CheckArguments check_;
+  BreakerArguments breaker_;
   std::string shell_;
   std::string help_topic_;
   bool wants_help_ = false;

@@ -7,6 +7,7 @@
 #include "tyaprover/base/parse.h"
 #include "tyaprover/base/time_format.h"
 #include "tyaprover/gateway/access.h"
+#include "tyaprover/gateway/log.h"
 #include "tyaprover/http/target.h"
 #include "tyaprover/trace/value_text.h"
 
@@ -120,17 +121,30 @@ void reply_json(http::Exchange& e, std::string& body) {
 
 }  // namespace
 
-AdminApi::AdminApi(const Config& config, const GatewayTracing& tracing, const CacheAdmin& cache)
+AdminApi::AdminApi(const Config& config, const GatewayTracing& tracing, const CacheAdmin& cache,
+                   Breakers& breakers)
     : config_(config.admin),
+      environment_(config.environment),
       tracing_(tracing),
       cache_(cache),
+      breakers_(breakers),
       traces_(config.endpoints.admin.empty() || tracing.recent() == nullptr
                   ? ""
                   : config.endpoints.admin + "/traces"),
-      trace_(traces_.empty() ? "" : traces_ + "/{id}") {}
+      trace_(traces_.empty() ? "" : traces_ + "/{id}"),
+      all_breakers_(config.endpoints.admin.empty() ? "" : config.endpoints.admin + "/breakers"),
+      one_breaker_(all_breakers_ + "/{name}/{action}") {}
 
 std::string_view AdminApi::route_of(std::string_view path) const noexcept {
   if (path == cache_.admin_path()) return cache_.admin_path();
+  if (!all_breakers_.empty() && path.starts_with(all_breakers_)) {
+    const std::string_view rest = path.substr(all_breakers_.size());
+    if (rest.empty()) return all_breakers_;
+    const std::size_t slash = rest.find('/', 1);
+    const bool two = rest[0] == '/' && slash != std::string_view::npos && slash > 1 &&
+                     slash + 1 < rest.size() && rest.find('/', slash + 1) == std::string_view::npos;
+    return two ? std::string_view(one_breaker_) : std::string_view();
+  }
   if (traces_.empty() || !path.starts_with(traces_)) return {};
   const std::string_view rest = path.substr(traces_.size());
   if (rest.empty()) return traces_;
@@ -138,21 +152,89 @@ std::string_view AdminApi::route_of(std::string_view path) const noexcept {
   return one ? std::string_view(trace_) : std::string_view();
 }
 
-void AdminApi::answer(http::Exchange& e, const filters::ReplyOptions& reply) const {
+void AdminApi::answer(filters::Exchange& e, const filters::ReplyOptions& reply) {
   if (!may_enter({.ways = config_.access, .api_key = config_.api_key}, e)) {
     filters::reply(e, Reason::forbidden, "the admin API needs a key or a trusted place", reply);
     return;
   }
-  const bool of_cache = e.path == cache_.admin_path();
+  const std::string_view path = e.path;
+  const bool of_cache = path == cache_.admin_path();
   if (of_cache && e.request.method_id == Method::delete_) return cache_.purge(e, reply);
-  if (e.request.method_id != Method::get && e.request.method_id != Method::head) {
+  const bool moves_breaker = !all_breakers_.empty() && path.starts_with(all_breakers_ + "/");
+  const bool reads = e.request.method_id == Method::get || e.request.method_id == Method::head;
+  if (moves_breaker ? e.request.method_id != Method::post : !reads) {
     filters::reply(e, Reason::method_not_allowed, "this path cannot do that", reply);
-    e.response.fields.add("Allow", of_cache ? "GET, HEAD, DELETE" : "GET, HEAD");
+    e.response.fields.add("Allow", moves_breaker ? "POST"
+                                   : of_cache    ? "GET, HEAD, DELETE"
+                                                 : "GET, HEAD");
     return;
   }
   if (of_cache) return cache_.show_stats(e);
+  if (moves_breaker) {
+    if (!may_change(e, reply)) return;
+    return change_breaker(e, path.substr(all_breakers_.size()), reply);
+  }
+  if (path == all_breakers_) return list_breakers(e);
   if (e.path == traces_) return list_traces(e, reply);
   show_trace(e, std::string_view(e.path).substr(traces_.size() + 1), reply);
+}
+
+bool AdminApi::may_change(http::Exchange& e, const filters::ReplyOptions& reply) const {
+  if (has_key(config_.api_key, e)) return true;
+  if (environment_ == Environment::production) {
+    filters::reply(e, Reason::forbidden, "in production a change needs the key of the admin API",
+                   reply);
+    return false;
+  }
+  // A web page that is open on this machine must not act through its browser.
+  const http::Field* const origin = e.request.fields.find("origin");
+  if (origin != nullptr) {
+    const std::size_t host = origin->value.find("://");
+    const bool own =
+        host != std::string_view::npos && origin->value.substr(host + 3) == e.request.authority;
+    if (!own) {
+      filters::reply(e, Reason::forbidden, "a web page of another place may not change anything",
+                     reply);
+      return false;
+    }
+  }
+  return true;
+}
+
+void AdminApi::list_breakers(http::Exchange& e) const {
+  std::string body = to_json(breakers_.registry().all_stats());
+  reply_json(e, body);
+}
+
+void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
+                              const filters::ReplyOptions& reply) {
+  const std::size_t slash = rest.find('/', 1);
+  const std::string_view name = rest.substr(1, slash - 1);
+  const std::string_view action = rest.substr(slash + 1);
+  const auto breaker = breakers_.registry().find(name);
+  if (breaker == nullptr) {
+    filters::reply(e, Reason::no_route, "there is no circuit breaker of that name", reply);
+    return;
+  }
+  const CausedBy cause(&e);  // nobody isolates a breaker here, so no change is refused
+  if (action == "open") {
+    breaker->open();
+  } else if (action == "close") {
+    static_cast<void>(breaker->close());
+  } else if (action == "reset") {
+    static_cast<void>(breaker->reset());
+  } else {
+    filters::reply(e, Reason::no_route, "a circuit breaker can be opened, closed and reset", reply);
+    return;
+  }
+  log_event(LogLevel::info, "a circuit breaker was changed by hand",
+            {{"breaker", name},
+             {"action", action},
+             {"client", e.client},
+             {"by", has_key(config_.api_key, e) ? "key" : "loopback"},
+             {"request_id", e.request_id}});
+  std::string body = to_json(breaker->stats());
+  reply_json(e, body);
 }
 
 void AdminApi::list_traces(http::Exchange& e, const filters::ReplyOptions& reply) const {

@@ -49,12 +49,16 @@ std::vector<std::string> own_paths(const Config& config) {
   if (!config.endpoints.admin.empty() && config.app_tracing.enabled && config.tracing.recent > 0) {
     paths.push_back(config.endpoints.admin + "/traces");
   }
+  if (!config.endpoints.admin.empty()) paths.push_back(config.endpoints.admin + "/breakers");
   if (has_cache(config)) {
     if (!config.endpoints.admin.empty()) paths.push_back(config.endpoints.admin + "/cache");
     if (!config.endpoints.cache_stats.empty()) paths.push_back(config.endpoints.cache_stats);
   }
   if (const std::string& health = config.endpoints.health; !health.empty()) {
     paths.insert(paths.end(), {health, health + "/live", health + "/ready"});
+  }
+  if (config.environment != Environment::production) {
+    paths.insert(paths.end(), {"/test/failing-endpoint", "/test/circuit-breaker"});
   }
   return paths;
 }

@@ -31,6 +31,8 @@ TEST(Banner, TextNamesListenersAppsFiltersAndOwnPaths) {
   EXPECT_THAT(text, HasSubstr("rest (every host, /) -> http://b:2\n"));
   EXPECT_THAT(text, HasSubstr("access-log"));
   EXPECT_THAT(text, HasSubstr("/health/ready"));
+  EXPECT_THAT(text, HasSubstr("/api/v1/breakers"));
+  EXPECT_THAT(text, HasSubstr("/test/failing-endpoint"));
 }
 
 TEST(Banner, JsonIsOneLineAndSaysTheSame) {
@@ -39,6 +41,7 @@ TEST(Banner, JsonIsOneLineAndSaysTheSame) {
   config.endpoints.health = "";
   config.endpoints.metrics = "";
   config.endpoints.admin = "";
+  config.environment = Environment::production;  // no test routes
   const std::string line = banner_json(config, {"127.0.0.1:3000"}, 1);
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const auto json = nlohmann::json::parse(line);

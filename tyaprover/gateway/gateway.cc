@@ -71,13 +71,14 @@ GatewayShared::GatewayShared(const Config& c, HealthChecks& h, filters::AccessLo
       started(SteadyClock::instance().now()),
       health_live(c.endpoints.health.empty() ? "" : c.endpoints.health + "/live"),
       health_ready(c.endpoints.health.empty() ? "" : c.endpoints.health + "/ready"),
-      tracing(c),
       metrics(c),
       breakers(c, metrics.registry),
+      tracing(c, breakers.external_http()),
       metrics_endpoint(c.metrics, c.environment, metrics.registry),
       responses(store_options(c), c.apps.size()),
       cache_admin(c, responses, metrics.registry),
-      admin(c, tracing, cache_admin) {
+      admin(c, tracing, cache_admin, breakers),
+      test_routes(breakers) {
   for (const AppConfig& app : c.apps) upstreams.push_back(std::make_unique<SharedUpstream>(app));
   metrics.registry.add_collector("upstreams", [this](metrics::Collection& out) { collect(out); });
 }
@@ -226,6 +227,11 @@ GatewayWorker::Destination GatewayWorker::route(Exchange& e, std::size_t& app) {
     e.untraced = true;  // who looks at traces does not want to find himself
     return Destination::admin;
   }
+  if (const std::string_view own = TestRoutes::route_of(e.path); !own.empty()) {
+    e.route = own;
+    e.app = "(gateway)";
+    return Destination::test;
+  }
   e.unmeasured = std::find(config.metrics.exclude.begin(), config.metrics.exclude.end(), e.path) !=
                  config.metrics.exclude.end();
 
@@ -286,6 +292,9 @@ Task<void> GatewayWorker::answer(Exchange& e, Destination destination, std::size
       co_return;
     case Destination::admin:
       shared_.admin.answer(e, proxy_options_.reply);
+      co_return;
+    case Destination::test:
+      co_await shared_.test_routes.answer(e, proxy_options_.reply);
       co_return;
     case Destination::cache_stats:
     case Destination::live:

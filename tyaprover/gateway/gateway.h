@@ -37,6 +37,7 @@
 #include "tyaprover/gateway/proxy.h"
 #include "tyaprover/gateway/router.h"
 #include "tyaprover/gateway/shared_upstream.h"
+#include "tyaprover/gateway/test_routes.h"
 #include "tyaprover/gateway/upstream.h"
 #include "tyaprover/http/server.h"
 
@@ -61,13 +62,14 @@ struct GatewayShared {
   std::atomic<Lifecycle> lifecycle{Lifecycle::starting};
   http::ServerCounters server_counters;
   std::vector<std::unique_ptr<SharedUpstream>> upstreams;  // by app
-  GatewayTracing tracing;
   GatewayMetrics metrics;
   Breakers breakers;
+  GatewayTracing tracing;
   MetricsEndpoint metrics_endpoint;
   filters::ResponseStore responses;
   CacheAdmin cache_admin;
   AdminApi admin;
+  TestRoutes test_routes;
 };
 
 // The reason of each place stands in filters/pipeline.h.
@@ -104,6 +106,7 @@ class GatewayWorker final : public http::Application {
     metrics,
     admin,
     cache_stats,
+    test,
     live,
     ready,
     health,

@@ -1,5 +1,7 @@
 #include "tyaprover/gateway/gateway_tracing.h"
 
+#include <algorithm>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "tyaprover/gateway/config_load.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/gateway/secrets.h"
+#include "tyaprover/gateway/upstream_breaker.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -50,6 +53,41 @@ void log_export_event(const trace::ExportEvent& event) {
   }
 }
 
+// A transport behind a circuit breaker. While that is open a post fails at once, and says when the
+// next one may succeed, so that the exporter waits until then and loses nothing it would have kept.
+class GuardedTransport final : public trace::HttpTransport {
+ public:
+  GuardedTransport(trace::HttpTransportPtr inner, resilience::CircuitBreaker& breaker)
+      : inner_(std::move(inner)), breaker_(breaker) {}
+
+  [[nodiscard]] trace::HttpReply post(const trace::HttpPost& request, TimePoint deadline) override {
+    auto permit = breaker_.try_acquire();
+    if (!permit) {
+      const auto left = std::chrono::ceil<std::chrono::seconds>(permit.error().retry_after);
+      return {.retry_after = std::to_string(std::max<std::int64_t>(left.count(), 1)),
+              .error = "the circuit breaker " + breaker_.name() + " is open"};
+    }
+    trace::HttpReply reply = inner_->post(request, deadline);
+    if (cancelled_) {
+      permit->cancel();
+    } else if (reply.status == 0 || is_failure(outcome_of(reply.status))) {
+      permit->failure();
+    } else {
+      permit->success();
+    }
+    return reply;
+  }
+  void cancel() noexcept override {
+    cancelled_ = true;
+    inner_->cancel();
+  }
+
+ private:
+  const trace::HttpTransportPtr inner_;
+  resilience::CircuitBreaker& breaker_;
+  std::atomic<bool> cancelled_{false};
+};
+
 }  // namespace
 
 trace::TraceSettings trace_settings(const Config& config, const trace::GetVariable& environment) {
@@ -76,7 +114,7 @@ trace::TraceSettings trace_settings(const Config& config, const trace::GetVariab
   });
 }
 
-GatewayTracing::GatewayTracing(const Config& config) {
+GatewayTracing::GatewayTracing(const Config& config, resilience::CircuitBreaker& external_http) {
   const TracingConfig& tracing = config.tracing;
   trace::TraceSettings settings = trace_settings(
       config, [](std::string_view name) { return process_environment(std::string(name)); });
@@ -93,8 +131,10 @@ GatewayTracing::GatewayTracing(const Config& config) {
   if (!named) settings.resource.insert(settings.resource.begin(), {"service.name", "tyaprover"});
 
   std::vector<trace::SpanProcessorPtr> processors;
-  const trace::DefaultHttpTransport transport{std::make_shared<filters::TraceTransport>(),
-                                              filters::gzip_text};
+  const trace::DefaultHttpTransport transport{
+      std::make_shared<GuardedTransport>(std::make_shared<filters::TraceTransport>(),
+                                         external_http),
+      filters::gzip_text};
   if (settings.exporter == trace::ExporterKind::console) {
     destination_ = "console";
     processors.push_back(trace::make_processor(settings, transport));

@@ -3,7 +3,7 @@
 // Thread-safe; made before the workers, and outlives them. Spans are queued per worker and sent by
 // a thread of their own; the last traces are also kept in memory for GET /api/v1/traces.
 //
-//   GatewayTracing tracing(config);
+//   GatewayTracing tracing(config, breakers.external_http());
 //   Tracing filter(tracing.http());
 //   …
 //   tracing.shutdown(5s);
@@ -17,6 +17,7 @@
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/gateway/health.h"
 #include "tyaprover/metrics/registry.h"
+#include "tyaprover/resilience/circuit_breaker.h"
 #include "tyaprover/trace/environment.h"
 #include "tyaprover/trace/recent_traces.h"
 #include "tyaprover/trace/tracer.h"
@@ -30,8 +31,9 @@ namespace tyaprover::gateway {
 
 class GatewayTracing {
  public:
-  // Logs where spans go, and what is wrong with a variable.
-  explicit GatewayTracing(const Config& config);
+  // Logs where spans go, and what is wrong with a variable. Borrows the breaker, through which
+  // spans are sent.
+  GatewayTracing(const Config& config, resilience::CircuitBreaker& external_http);
 
   // Null when tracing is off.
   [[nodiscard]] const filters::HttpTracing* http() const noexcept {

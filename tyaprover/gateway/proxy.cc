@@ -397,6 +397,7 @@ WorkerTarget* Proxying::pick_again(Tried tried) {
 // An answer that another try is to better.
 void Proxying::discard_response(WorkerTarget& target) {
   ClientConnection& c = connection();
+  upstream_.breaker().note_retry_after(e_, target.standing, c.head());
   upstream_.breaker().judge_target(target.standing, gateway::outcome_of(c.head().status));
   e_.upstream_span.end();
   e_.connection->watch_client(nullptr);
@@ -765,7 +766,7 @@ Task<void> proxy(filters::Exchange& exchange, WorkerUpstream& upstream, const Pr
   Nanos retry_after{0};
   std::optional<Admission> admitted = admit(exchange, upstream, retry_after);
   if (!admitted) {
-    reply_circuit_open(exchange, upstream.app(), retry_after, options.reply);
+    reply_rejected(exchange, upstream.app(), retry_after, options.reply);
     co_return;
   }
   Proxying proxying(exchange, admitted->upstream, std::move(admitted->permit), options, counters);

@@ -1,6 +1,8 @@
 #include "tyaprover/gateway/upstream_breaker.h"
 
 #include <algorithm>
+#include <chrono>
+#include <string>
 #include <utility>
 
 #include "tyaprover/http/timer_wheel.h"
@@ -32,6 +34,10 @@ Outcome outcome_of_body(BodyError error) noexcept {
       break;
   }
   return Outcome::cancelled;
+}
+
+std::chrono::seconds whole_seconds(Nanos time) noexcept {
+  return std::max(std::chrono::ceil<std::chrono::seconds>(time), std::chrono::seconds(1));
 }
 
 }  // namespace
@@ -137,9 +143,7 @@ void UpstreamBreaker::judge_response(filters::Exchange& exchange, Permit permit,
                                      http::ClientConnection& connection) {
   const int status = connection.head().status;
   const Nanos took = worker_.now() - permit.start();
-  if (app_.breaker.honour_retry_after && (status == 429 || status == 503)) {
-    honour_retry_after(exchange, target, connection.head());
-  }
+  note_retry_after(exchange, target, connection.head());
   const Outcome outcome = gateway::outcome_of(status);
   if (is_failure(outcome) || status == 101 || connection.body_complete()) {
     judge_target(target, outcome);
@@ -154,8 +158,9 @@ void UpstreamBreaker::judge_response(filters::Exchange& exchange, Permit permit,
   pending->begin(exchange, std::move(permit), target, took, connection);
 }
 
-void UpstreamBreaker::honour_retry_after(filters::Exchange& exchange, const TargetStanding& target,
-                                         const http::ResponseHead& head) {
+void UpstreamBreaker::note_retry_after(filters::Exchange& exchange, const TargetStanding& target,
+                                       const http::ResponseHead& head) {
+  if (!app_.breaker.honour_retry_after || (head.status != 429 && head.status != 503)) return;
   const http::Field* const field = head.fields.find(http::KnownField::retry_after);
   if (field == nullptr) return;
   const auto wanted = trace::parse_retry_after(field->value, std::chrono::system_clock::now());
@@ -168,17 +173,19 @@ void UpstreamBreaker::honour_retry_after(filters::Exchange& exchange, const Targ
   }
 }
 
-void reply_circuit_open(filters::Exchange& e, const AppConfig& app, Nanos retry_after,
+void reply_circuit_open(filters::Exchange& e, std::string_view breaker, Nanos retry_after,
                         const filters::ReplyOptions& options) {
-  const auto seconds =
-      std::max(std::chrono::ceil<std::chrono::seconds>(retry_after), std::chrono::seconds(1));
+  filters::ReplyOptions with_time = options;
+  with_time.retry_after = whole_seconds(retry_after);
+  filters::reply(e, Reason::circuit_open,
+                 e.arena.concat({"the circuit breaker ", breaker, " is open"}), with_time);
+}
+
+void reply_rejected(filters::Exchange& e, const AppConfig& app, Nanos retry_after,
+                    const filters::ReplyOptions& options) {
   const BreakerConfig& breaker = app.breaker;
   if (breaker.fallback_status == 0 || e.stale_when_open) {
-    filters::ReplyOptions with_time = options;
-    with_time.retry_after = seconds;
-    filters::reply(e, Reason::circuit_open,
-                   e.arena.concat({"the circuit breaker upstream:", app.name, " is open"}),
-                   with_time);
+    reply_circuit_open(e, e.arena.concat({"upstream:", app.name}), retry_after, options);
     return;
   }
   e.reason = Reason::circuit_open;
@@ -189,7 +196,7 @@ void reply_circuit_open(filters::Exchange& e, const AppConfig& app, Nanos retry_
   e.response.fields.add(http::KnownField::cache_control, "no-store");
   if (breaker.fallback_status == 503) {
     e.response.fields.add(http::KnownField::retry_after,
-                          e.arena.store(std::to_string(seconds.count())));
+                          e.arena.store(std::to_string(whole_seconds(retry_after).count())));
   }
   e.response.content = breaker.fallback_body;
 }

@@ -5,7 +5,7 @@
 // as run at once have been judged.
 //
 //   auto permit = breaker.shared().try_acquire(worker.now());
-//   if (!permit) return reply_circuit_open(exchange, app, permit.error().retry_after, options);
+//   if (!permit) return reply_rejected(exchange, app, permit.error().retry_after, options);
 //   …                                                         // a response head came
 //   breaker.judge_response(exchange, std::move(*permit), target.standing, connection);
 #pragma once
@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "tyaprover/filters/error_reply.h"
@@ -53,6 +54,10 @@ class UpstreamBreaker {
   void judge_target(const TargetStanding& target, resilience::Outcome outcome);
   // Settles the permit. `took`: until the response head.
   void settle(filters::Exchange& exchange, Permit& permit, resilience::Outcome outcome, Nanos took);
+  // Opens the breaker if the answers of all targets ask to be left alone for a while, and that is
+  // to be honoured.
+  void note_retry_after(filters::Exchange& exchange, const TargetStanding& target,
+                        const http::ResponseHead& head);
   // A final response head came from the target: the permit is settled, and the target judged, now
   // or at the end of the body. REQUIRES: no head of a later response is read meanwhile.
   void judge_response(filters::Exchange& exchange, Permit permit, const TargetStanding& target,
@@ -60,9 +65,6 @@ class UpstreamBreaker {
 
  private:
   class PendingResponse;
-
-  void honour_retry_after(filters::Exchange& exchange, const TargetStanding& target,
-                          const http::ResponseHead& head);
 
   http::Worker& worker_;
   const AppConfig& app_;
@@ -72,8 +74,12 @@ class UpstreamBreaker {
   std::vector<PendingResponse*> unused_;
 };
 
-// Answers a request that the breaker did not let pass: the static response, or 503 circuit_open.
-void reply_circuit_open(filters::Exchange& exchange, const AppConfig& app, Nanos retry_after,
+// Answers a request that an app's breaker did not let pass: the static response, or the reply
+// below.
+void reply_rejected(filters::Exchange& exchange, const AppConfig& app, Nanos retry_after,
+                    const filters::ReplyOptions& options);
+// 503 circuit_open with Retry-After: whole seconds, at least one.
+void reply_circuit_open(filters::Exchange& exchange, std::string_view breaker, Nanos retry_after,
                         const filters::ReplyOptions& options);
 
 }  // namespace tyaprover::gateway

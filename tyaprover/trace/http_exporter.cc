@@ -151,7 +151,12 @@ ExportResult HttpSpanExporter::post(TimePoint deadline) {
 }
 
 ExportResult HttpSpanExporter::judge(const HttpReply& reply) const {
-  if (reply.status == 0) return {.outcome = ExportOutcome::try_again, .message = reply.error};
+  const auto wanted = [&] {
+    return parse_retry_after(reply.retry_after, std::chrono::system_clock::now());
+  };
+  if (reply.status == 0) {
+    return {.outcome = ExportOutcome::try_again, .retry_after = wanted(), .message = reply.error};
+  }
   if (reply.status >= 200 && reply.status <= 299) {
     PartialSuccess partial;
     if (endpoint_.format == WireFormat::otlp_json) {
@@ -166,7 +171,7 @@ ExportResult HttpSpanExporter::judge(const HttpReply& reply) const {
   constexpr std::array kTryAgain = {429, 502, 503, 504};
   if (std::find(kTryAgain.begin(), kTryAgain.end(), reply.status) != kTryAgain.end()) {
     result.outcome = ExportOutcome::try_again;
-    result.retry_after = parse_retry_after(reply.retry_after, std::chrono::system_clock::now());
+    result.retry_after = wanted();
   }
   return result;
 }

@@ -31,7 +31,7 @@ struct HttpPost {
 
 struct HttpReply {
   int status = 0;                 // 0 = there is no answer, see error
-  std::string retry_after = {};   // the field's value, or empty
+  std::string retry_after = {};   // the field's value, or what the transport itself asks for
   std::string content_type = {};  // the field's value, or empty
   std::string body = {};          // at most HttpTransport::kMaxReplyBody bytes
   std::string error = {};         // why there is no answer
