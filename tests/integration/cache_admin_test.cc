@@ -174,6 +174,44 @@ TEST(CacheAdminAccess, AStrangerNeedsTheKey) {
   EXPECT_EQ(get(gateway.port(), "/a").header("X-Cache"), "MISS");
 }
 
+TEST_F(CacheAdmin, TheCommandLineShowsAndPurges) {
+  const std::string url = "http://127.0.0.1:" + std::to_string(gateway.port());
+  const auto command = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "cache");
+    arguments.insert(arguments.end(), {"--url", url});
+    return tyaprover_command(std::move(arguments));
+  };
+  ask("/a?x=1&y=2");
+  ask("/b");
+  const CommandResult shown = command({"stats"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("misses: 2\nkeys: 2\n"));
+  EXPECT_EQ(Json::parse(command({"stats", "--format", "json"}).out), stats());
+
+  EXPECT_EQ(command({"purge", "http://a/a?x=1&y=2", "--soft"}).out, "removed: 1\n");
+  EXPECT_NE(ask("/a?x=1&y=2"), "HIT");
+  EXPECT_EQ(command({"purge", "http://a/a?x=1&y=2"}).out, "removed: 1\n");
+  EXPECT_EQ(command({"purge", "--tag", "b"}).out, "removed: 1\n");
+  EXPECT_EQ(command({"purge", "--all"}).out, "removed: 0\n");
+
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"purge"},
+                                                {"purge", "--all", "--tag", "b"},
+                                                {"stats", "--all"},
+                                                {"forget"}}) {
+    EXPECT_EQ(command(wrong).exit_code, 2) << wrong.back();
+  }
+  const CommandResult refused = command({"purge", "/not/a/url"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("key: a URL"));
+}
+
+TEST_F(CacheAdmin, AWebPageOfAnotherPlaceMayNotPurge) {
+  ask("/a");
+  EXPECT_EQ(remove("all=true", "Origin: http://evil.example\r\n").status, 403);
+  EXPECT_EQ(ask("/a"), "HIT");
+  EXPECT_EQ(remove("all=true", "Origin: http://a\r\n").status, 200) << "its own";
+}
+
 TEST_F(CacheAdmin, MetricsTellTheSame) {
   ask("/a");
   ask("/a");

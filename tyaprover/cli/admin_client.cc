@@ -125,8 +125,8 @@ Result<std::string, std::string> ask_gateway(const GatewayAddress& address, http
     return err(std::string("the key has a line break: check --key and ADMIN_API_KEY"));
   }
   Call call{.place = *place, .head = {}, .method = method};
-  call.head = std::string(method == http::Method::post ? "POST " : "GET ") + place->path +
-              std::string(path) + " HTTP/1.1\r\nHost: " + place->authority +
+  call.head = std::string(http::to_string(method)) + " " + place->path + std::string(path) +
+              " HTTP/1.1\r\nHost: " + place->authority +
               "\r\nAccept: application/json\r\nConnection: close\r\n";
   if (method == http::Method::post) call.head += "Content-Length: 0\r\n";
   if (!address.key.empty()) call.head += "x-api-key: " + address.key + "\r\n";
@@ -146,6 +146,22 @@ Result<std::string, std::string> ask_gateway(const GatewayAddress& address, http
   }
   if (call.status < 200 || call.status > 299) return err(detail_of(call));
   return std::move(call.body);
+}
+
+std::string percent_encoded(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == ':';
+    if (plain) {
+      out += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+  }
+  return out;
 }
 
 GatewayAddress with_key_of_environment(GatewayAddress address,

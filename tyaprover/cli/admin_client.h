@@ -29,6 +29,9 @@ struct GatewayAddress {
                                                            http::Method method,
                                                            std::string_view path);
 
+// What may be a segment of a path or a value in a query: other bytes are percent-encoded.
+[[nodiscard]] std::string percent_encoded(std::string_view text);
+
 // The address with the key that the environment has, if none was given.
 [[nodiscard]] GatewayAddress with_key_of_environment(GatewayAddress address,
                                                      const gateway::EnvironmentLookup& environment);

@@ -45,23 +45,6 @@ void print_table(const YamlNode& breakers, std::ostream& out) {
   }
 }
 
-// A name that is part of a path: what might end its segment is percent-encoded.
-std::string in_path(std::string_view name) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == ':';
-    if (plain) {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-  }
-  return out;
-}
-
 int complain(const std::string& problem, const Surroundings& surroundings) {
   surroundings.err << "tyaprover: " << problem << '\n';
   return kWrong;
@@ -76,7 +59,7 @@ int breaker(const BreakerArguments& arguments, const Surroundings& surroundings)
   const auto body =
       lists ? ask_gateway(gateway, http::Method::get, "/breakers")
             : ask_gateway(gateway, http::Method::post,
-                          "/breakers/" + in_path(arguments.name) + "/" + arguments.action);
+                          "/breakers/" + percent_encoded(arguments.name) + "/" + arguments.action);
   if (!body) return complain(body.error(), surroundings);
   const gateway::YamlTree answer = gateway::read_yaml(*body);
   if (answer.root == nullptr || answer.root->kind != YamlNode::Kind::map) {

@@ -60,6 +60,7 @@ CommandLine::CommandLine()
   define_run();
   define_check();
   define_breaker();
+  define_cache();
   define_others();
   app_.require_subcommand(0, 1);
   // Set last, as commands inherit it.
@@ -111,6 +112,39 @@ void CommandLine::define_breaker() {
   breaker->add_option("--format", breaker_.format, "Form of the output")
       ->check(CLI::IsMember({"text", "json"}));
   add_gateway_options(*breaker, breaker_.gateway);
+}
+
+void CommandLine::define_cache() {
+  CLI::App* cache =
+      app_.add_subcommand("cache", "Show or purge the response cache of a running gateway");
+  cache->add_option("ACTION", cache_.action, "What to do")
+      ->required()
+      ->check(CLI::IsMember({"stats", "purge"}));
+  cache->add_option("URL", cache_.url, "The URL to purge, e.g. http://shop.example.com/cart")
+      ->type_name("");
+  cache->add_option("--prefix", cache_.prefix, "Purge all URLs that begin so");
+  cache->add_option("--pattern", cache_.pattern,
+                    "Purge all URLs with this in them; with * or ?, that match it");
+  cache->add_option("--tag", cache_.tag, "Purge all that Surrogate-Key or Cache-Tag named so");
+  cache->add_flag("--all", cache_.all, "Purge everything");
+  cache->add_flag("--soft", cache_.soft,
+                  "Keep it, stale: to be revalidated, or sent while the origin fails");
+  cache->add_option("--format", cache_.format, "Form of the output")
+      ->check(CLI::IsMember({"text", "json"}));
+  add_gateway_options(*cache, cache_.gateway);
+}
+
+std::optional<std::string> CommandLine::check_cache() const {
+  int selectors = cache_.all ? 1 : 0;
+  for (const std::string* text : {&cache_.url, &cache_.prefix, &cache_.pattern, &cache_.tag}) {
+    if (!text->empty()) ++selectors;
+  }
+  if (cache_.action == "stats") {
+    if (selectors == 0 && !cache_.soft) return std::nullopt;
+    return "cache stats shows all: it takes nothing to purge";
+  }
+  if (selectors == 1) return std::nullopt;
+  return "cache purge takes one of URL, --prefix, --pattern, --tag and --all";
 }
 
 void CommandLine::define_others() {
@@ -172,6 +206,7 @@ std::optional<std::string> CommandLine::check_combinations() const {
                ? "breaker " + breaker_.action + " needs a name: tyaprover breaker list shows them"
                : "breaker list takes no name: it shows all";
   }
+  if (command() == "cache") return check_cache();
   if (!command().empty()) return std::nullopt;
   for (const std::string& target : start.targets) {
     if (target.find_first_of(":/.") != std::string::npos) continue;

@@ -41,6 +41,19 @@ struct BreakerArguments {
   std::string format = "text";
 };
 
+struct CacheArguments {
+  std::string action;
+  // What to purge: one of these.
+  std::string url;
+  std::string prefix;
+  std::string pattern;
+  std::string tag;
+  bool all = false;
+  bool soft = false;
+  GatewayAddress gateway;
+  std::string format = "text";
+};
+
 class CommandLine {
  public:
   CommandLine();
@@ -62,6 +75,7 @@ class CommandLine {
   [[nodiscard]] const StartArguments& run() const { return run_; }
   [[nodiscard]] const CheckArguments& check() const { return check_; }
   [[nodiscard]] const BreakerArguments& breaker() const { return breaker_; }
+  [[nodiscard]] const CacheArguments& cache() const { return cache_; }
   [[nodiscard]] const std::string& shell() const { return shell_; }
   [[nodiscard]] const std::string& help_topic() const { return help_topic_; }
 
@@ -70,8 +84,10 @@ class CommandLine {
   void define_run();
   void define_check();
   void define_breaker();
+  void define_cache();
   void define_others();
   [[nodiscard]] std::optional<std::string> check_combinations() const;
+  [[nodiscard]] std::optional<std::string> check_cache() const;
   [[nodiscard]] std::string explain_extra(const std::string& argument) const;
 
   CLI::App app_;
@@ -79,6 +95,7 @@ class CommandLine {
   StartArguments run_;
   CheckArguments check_;
   BreakerArguments breaker_;
+  CacheArguments cache_;
   std::string shell_;
   std::string help_topic_;
   bool wants_help_ = false;

@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "tyaprover/cli/breaker_command.h"
+#include "tyaprover/cli/cache_command.h"
 #include "tyaprover/cli/check_command.h"
 #include "tyaprover/cli/command_line.h"
 #include "tyaprover/cli/completion_command.h"
@@ -43,6 +44,7 @@ int run_command_line(const std::vector<std::string>& arguments, const Surroundin
   if (command == "run") return run_from_file(line.run(), surroundings);
   if (command == "check") return check(line.check(), surroundings);
   if (command == "breaker") return breaker(line.breaker(), surroundings);
+  if (command == "cache") return cache(line.cache(), surroundings);
   if (command == "help") return print_help(line, line.help_topic(), surroundings);
   if (command == "completion") {
     surroundings.out << completion_script(line.definition(), line.shell());

@@ -159,7 +159,10 @@ void AdminApi::answer(filters::Exchange& e, const filters::ReplyOptions& reply) 
   }
   const std::string_view path = e.path;
   const bool of_cache = path == cache_.admin_path();
-  if (of_cache && e.request.method_id == Method::delete_) return cache_.purge(e, reply);
+  if (of_cache && e.request.method_id == Method::delete_) {
+    if (!may_change(e, reply)) return;
+    return cache_.purge(e, reply);
+  }
   const bool moves_breaker = !all_breakers_.empty() && path.starts_with(all_breakers_ + "/");
   const bool reads = e.request.method_id == Method::get || e.request.method_id == Method::head;
   if (moves_breaker ? e.request.method_id != Method::post : !reads) {
