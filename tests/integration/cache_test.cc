@@ -232,6 +232,31 @@ TEST(Cache, UnsafeRequestsInvalidate) {
   EXPECT_EQ(get(gateway.port(), "/a").header("X-Cache"), "MISS");
 }
 
+TEST(Cache, SurvivesARestartInAFile) {
+  TempDir directory;
+  const std::string file = directory.path() + "/cache";
+  Upstream upstream(ok("hello", "Cache-Control: max-age=600\r\nVary: X-Lang\r\n"));
+  const std::string yaml = proxy_to(upstream, "cache: {mode: rfc9111, file: \"" + file + "\"}\n");
+  {
+    Gateway gateway(yaml);
+    EXPECT_EQ(get(gateway.port(), "/a", "X-Lang: de\r\n").header("X-Cache"), "MISS");
+    gateway.signal(SIGTERM);
+    EXPECT_EQ(gateway.wait_for_exit(), 0);
+  }
+  {
+    Gateway gateway(yaml);
+    const Response hit = get(gateway.port(), "/a", "X-Lang: de\r\n");
+    EXPECT_EQ(hit.header("X-Cache"), "HIT");
+    EXPECT_EQ(hit.body, "hello");
+    EXPECT_EQ(get(gateway.port(), "/a", "X-Lang: en\r\n").header("X-Cache"), "MISS");
+  }
+  // A file that is damaged is refused, and the gateway starts without it.
+  directory.write("cache", read_file(file).substr(0, 100));
+  Gateway gateway(yaml);
+  EXPECT_EQ(get(gateway.port(), "/a", "X-Lang: de\r\n").header("X-Cache"), "MISS");
+  EXPECT_THAT(gateway.log(), HasSubstr("of no use"));
+}
+
 TEST(Cache, AFillThatNobodyWaitsForDoesNotHoldTheProcess) {
   Gate gate;
   Upstream upstream([&](UpstreamExchange& e) {

@@ -14,6 +14,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tyaprover/cache/header_fields.h"
@@ -56,8 +57,19 @@ class VariantKey {
   VariantKey(VaryNames names, HeaderFields request, std::string_view content_language,
              const VariantOptions& options = {});
 
+  // As it was, from names(), text() and content_language().
+  [[nodiscard]] static VariantKey restore(VaryNames names, std::string text,
+                                          std::string content_language) {
+    VariantKey key;
+    key.names_ = std::move(names);
+    key.text_ = std::move(text);
+    key.content_language_ = std::move(content_language);
+    return key;
+  }
+
   [[nodiscard]] const VaryNames& names() const noexcept { return names_; }
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
+  [[nodiscard]] std::string_view content_language() const noexcept { return content_language_; }
   [[nodiscard]] bool matches(HeaderFields request, const VariantOptions& options = {}) const;
 
  private:

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
+#include <coroutine>
 #include <deque>
 #include <functional>
 #include <map>
@@ -69,6 +70,26 @@ class TapBody final : public http::BodySource {
   std::optional<std::uint64_t> length_;
 };
 
+// Holds calls of the origin until the test lets them go on.
+class Gate {
+ public:
+  void open() {
+    open_ = true;
+    for (const auto waiting : std::exchange(waiting_, {})) http::resume(waiting);
+  }
+  struct Awaiter {
+    Gate* gate;
+    bool await_ready() const noexcept { return gate->open_; }
+    void await_suspend(std::coroutine_handle<> h) const { gate->waiting_.push_back(h); }
+    void await_resume() const noexcept {}
+  };
+  Awaiter operator co_await() noexcept { return {this}; }
+
+ private:
+  bool open_ = false;
+  std::vector<std::coroutine_handle<>> waiting_;
+};
+
 class ScriptedOrigin final : public Origin {
  public:
   using Answer = std::function<void(Exchange&)>;
@@ -81,8 +102,9 @@ class ScriptedOrigin final : public Origin {
       last_request.emplace_back(field.name, field.value);
     }
     if (gate != nullptr) {
-      e.connection->watch_client([this] { gate->set(); });
-      co_await *gate;
+      Gate* const waits_for = gate;
+      e.connection->watch_client([waits_for] { waits_for->open(); });
+      co_await *waits_for;
     }
     answer(e);
   }
@@ -98,7 +120,7 @@ class ScriptedOrigin final : public Origin {
   std::vector<std::string> methods;
   Lines last_request;
   Answer answer;
-  http::Event* gate = nullptr;
+  Gate* gate = nullptr;
 };
 
 ScriptedOrigin::Answer say(int status, Lines lines, std::string body = "body") {
@@ -484,12 +506,12 @@ TEST_F(ResponseCacheTest, UnsafeRequestsInvalidate) {
 }
 
 TEST_F(ResponseCacheTest, WhatWasAskedBeforeAnInvalidationIsNotStored) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   const auto slow = start("/a");
   origin.gate = nullptr;
   get("/a", {}, "DELETE");
-  gate.set();
+  gate.open();
   turn();
   EXPECT_EQ(slow->body, "body");
   EXPECT_EQ(get("/a")->cache(), "MISS");
@@ -498,12 +520,12 @@ TEST_F(ResponseCacheTest, WhatWasAskedBeforeAnInvalidationIsNotStored) {
 // --- collapsing
 
 TEST_F(ResponseCacheTest, OneAsksForAll) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 20; ++i) clients.push_back(start("/a"));
   EXPECT_EQ(origin.calls, 1);
-  gate.set();
+  gate.open();
   turn();
   for (const auto& client : clients) EXPECT_EQ(client->body, "body");
   EXPECT_EQ(clients[1]->field("Cache-Status"),
@@ -513,56 +535,56 @@ TEST_F(ResponseCacheTest, OneAsksForAll) {
 }
 
 TEST_F(ResponseCacheTest, AllAskWhenTheAnswerCannotBeShared) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   origin.answer = say(200, {{"Cache-Control", "no-store"}}, "mine");
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 5; ++i) clients.push_back(start("/a"));
   EXPECT_EQ(origin.calls, 1);
-  gate.set();
+  gate.open();
   turn();
   for (const auto& client : clients) EXPECT_EQ(client->body, "mine");
   EXPECT_EQ(origin.calls, 5);
   // Remembered: nobody waits.
-  http::Event second;
+  Gate second;
   origin.gate = &second;
   const auto a = start("/a");
   const auto b = start("/a");
   EXPECT_EQ(origin.calls, 7);
-  second.set();
+  second.open();
   turn();
   // … for a while.
   clock.advance(settings.response_cache.uncacheable_memory + 1s);
-  http::Event third;
+  Gate third;
   origin.gate = &third;
   const auto c = start("/a");
   const auto d = start("/a");
   EXPECT_EQ(origin.calls, 8);
-  third.set();
+  third.open();
   turn();
 }
 
 TEST_F(ResponseCacheTest, PatienceEnds) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   const auto slow = start("/a");
   const auto waiting = start("/a");
-  http::Event other;
+  Gate other;
   origin.gate = &other;
   clock.advance(settings.response_cache.lock_timeout + 1s);
   worker.timers().run(clock.now());
   turn();
   EXPECT_EQ(origin.calls, 2);
-  other.set();
+  other.open();
   turn();
   EXPECT_EQ(waiting->body, "body");
   EXPECT_FALSE(slow->answered);
-  gate.set();
+  gate.open();
   turn();
 }
 
 TEST_F(ResponseCacheTest, TheLeaderMayLeave) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   const auto leader = start("/a");
   const auto follower = start("/a");
@@ -570,7 +592,7 @@ TEST_F(ResponseCacheTest, TheLeaderMayLeave) {
   turn();
   EXPECT_TRUE(leader->answered);
   EXPECT_EQ(leader->exchange.outcome, http::Outcome::client_disconnected);
-  gate.set();
+  gate.open();
   turn();
   EXPECT_EQ(follower->body, "body");
   EXPECT_EQ(get("/a")->cache(), "HIT");
@@ -661,7 +683,7 @@ TEST_F(ResponseCacheTest, NobodysLargeFillIsGivenUp) {
 }
 
 TEST_F(ResponseCacheTest, FillsEndWhenTheProcessDoes) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   const auto client = start("/a");
   client->control.leave();
@@ -678,7 +700,7 @@ TEST_F(ResponseCacheTest, RefreshesInTheBackground) {
   origin.answer = say(200, {{"Cache-Control", "max-age=10, stale-while-revalidate=30"}}, "first");
   get("/a");
   clock.advance(11s);
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   origin.answer = say(200, {{"Cache-Control", "max-age=10"}}, "second");
   const auto stale = get("/a");
@@ -687,7 +709,7 @@ TEST_F(ResponseCacheTest, RefreshesInTheBackground) {
   EXPECT_EQ(stale->field("Cache-Status"), "tyaprover; hit; ttl=-1; detail=stale-while-revalidate");
   EXPECT_EQ(get("/a")->body, "first");
   EXPECT_EQ(origin.calls, 2) << "one refresh at a time";
-  gate.set();
+  gate.open();
   turn();
   EXPECT_EQ(get("/a")->body, "second");
   EXPECT_EQ(store.stats().refreshes_ok, 1u);
@@ -731,12 +753,12 @@ TEST_F(ResponseCacheTest, SendsStaleWhenTheOriginFails) {
 }
 
 TEST_F(ResponseCacheTest, FailuresReachAllWhoWait) {
-  http::Event gate;
+  Gate gate;
   origin.gate = &gate;
   origin.answer = fail_with(Reason::upstream_connect_failed);
   const auto leader = start("/a");
   const auto follower = start("/a");
-  gate.set();
+  gate.open();
   turn();
   EXPECT_EQ(leader->status(), 502);
   EXPECT_EQ(follower->status(), 502);

@@ -5,6 +5,7 @@
 
 #include "tyaprover/cache/target_uri.h"
 #include "tyaprover/filters/cache_url.h"
+#include "tyaprover/filters/stored_bytes.h"
 
 namespace tyaprover::filters {
 namespace {
@@ -268,6 +269,21 @@ ResponseStoreStats ResponseStore::stats() {
     out.refreshes_failed += read(worker.refreshes_failed);
   }
   return out;
+}
+
+Result<std::size_t, cache::DumpError> ResponseStore::save(std::ostream& out) {
+  const cache::WallTime wall = wall_now();
+  return cache::dump(responses_, out, wall,
+                     [&](const Entry& entry) { return encode(*entry, clock_.now(), wall); });
+}
+
+Result<std::size_t, cache::DumpError> ResponseStore::load(std::istream& in) {
+  const cache::WallTime wall = wall_now();
+  return cache::load(responses_, in, wall, [&](std::string_view bytes) -> std::optional<Entry> {
+    auto stored = decode(bytes, clock_.now(), wall);
+    if (!stored) return std::nullopt;
+    return std::make_shared<const StoredVariants>(std::move(*stored));
+  });
 }
 
 ResponseStore::Joined ResponseStore::join(std::string_view key, const std::string& name,

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +25,7 @@
 
 #include "tyaprover/cache/cache.h"
 #include "tyaprover/cache/cache_key.h"
+#include "tyaprover/cache/dump.h"
 #include "tyaprover/filters/cache_fill.h"
 #include "tyaprover/filters/response_cache_options.h"
 #include "tyaprover/filters/stored_response.h"
@@ -111,6 +113,13 @@ class ResponseStore {
   [[nodiscard]] ResponseStoreStats stats();
   // Sum over all entries, counted anew: for tests of the accounting.
   [[nodiscard]] std::size_t recount_bytes() { return responses_.recount_bytes(); }
+
+  // --- over a restart ---
+
+  // What is stored, on a stream; the number of URLs.
+  [[nodiscard]] Result<std::size_t, cache::DumpError> save(std::ostream& out);
+  // What save() wrote, without what has left its time since. All or nothing.
+  [[nodiscard]] Result<std::size_t, cache::DumpError> load(std::istream& in);
 
   // --- requests under way ---
 

@@ -240,6 +240,7 @@ struct TracingConfig {
 struct CacheConfig {
   std::uint64_t max_bytes = 64ull * 1024 * 1024;
   std::uint64_t max_entries = 0;  // 0 = no bound
+  std::string file;               // survives restarts there; empty = nowhere
   bool operator==(const CacheConfig&) const = default;
 };
 

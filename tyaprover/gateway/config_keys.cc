@@ -391,6 +391,8 @@ constexpr ConfigKey kKeys[] = {
      64 * kKiB, 1024 * kGiB, {}, 0, "CACHE_MAX_SIZE"},
     {"cache.max_entries", kTop, KeyType::integer, kField<&CacheConfig::max_entries>,
      "Most URLs in it. CACHE_MAX_SIZE without a unit", 1, 1'000'000'000'000, "unlimited", 0, "CACHE_MAX_SIZE"},
+    {"cache.file", kTop, KeyType::file, kField<&CacheConfig::file>,
+     "File that keeps what is stored over a restart: written at the end, read at the start", 0, 0, "off"},
     {"cache.max_object", kBoth, KeyType::size, kField<&CacheKeys::max_object>,
      "Largest body that is stored; larger ones pass through", 1, 64 * kGiB},
     {"cache.ttl", kBoth, KeyType::duration, kField<&CacheKeys::ttl>,
@@ -768,6 +770,12 @@ Result<void, ValueError> check_text(const ConfigKey& key, std::string_view text)
                      "a file's path has a \"/\": \"./" + std::string(text) + "\"");
       }
       return {};
+    case KeyType::file:
+      if (text.find('/') == std::string_view::npos || text.find('\0') != std::string_view::npos) {
+        return wrong("is not the path of a file",
+                     "it has a \"/\": \"./" + std::string(text) + "\"");
+      }
+      return {};
     case KeyType::exporter:
       return check_exporter(text);
     case KeyType::hash_by:
@@ -1105,6 +1113,8 @@ std::string_view to_string(KeyType type) noexcept {
       return "path";
     case KeyType::output:
       return "output";
+    case KeyType::file:
+      return "file";
     case KeyType::name:
       return "name";
     case KeyType::path:
@@ -1235,6 +1245,8 @@ std::string allowed_values(const ConfigKey& key) {
       return "path or off";
     case KeyType::output:
       return "stdout, stderr, a file's path";
+    case KeyType::file:
+      return "a file's path or off";
     case KeyType::name:
       return "letters, digits, - _ .";
     case KeyType::path:

@@ -48,6 +48,7 @@ enum class KeyType {
   header_value,
   endpoint,
   output,
+  file,
   name,
   path,
   host_header,

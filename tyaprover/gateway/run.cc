@@ -1,5 +1,6 @@
 #include "tyaprover/gateway/run.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -242,6 +244,12 @@ class Gateway {
     shutdown_.on_shutdown(
         "flush-traces", [this] { flush_traces(); }, config_.shutdown.timeout);
 
+    if (!config_.cache.file.empty()) {
+      load_cache();
+      shutdown_.on_shutdown(
+          "save-cache", [this] { save_cache(); }, config_.shutdown.timeout);
+    }
+
     std::vector<std::string> bound;
     for (const auto& sockets : *listeners) {
       bound.push_back(http::describe_listener(sockets.front()));
@@ -343,6 +351,39 @@ class Gateway {
     out.shown_in(metrics::ShownIn::seed_only);
     out.gauge("process_event_loop_lag_ms", "How late the latest worker's 100 ms timer was.",
               seconds(largest_lag) * 1000);
+  }
+
+  // Serving does not wait for a slow disk: what is not there yet is missed until it is.
+  void load_cache() {
+    cache_loaded_ = std::async(std::launch::async, [this] {
+      std::ifstream file(config_.cache.file, std::ios::binary);
+      if (!file) return;  // the first start
+      const auto loaded = shared_->responses.load(file);
+      if (loaded) {
+        log_event(LogLevel::info, "cache read", {{"responses", std::to_string(*loaded)}});
+      } else {
+        log_event(LogLevel::warn, "the cache's file is of no use; starting empty",
+                  {{"file", config_.cache.file},
+                   {"what", to_string(loaded.error().kind)},
+                   {"position", std::to_string(loaded.error().position)}});
+      }
+    });
+    constexpr auto kLongest = 5s;
+    cache_loaded_.wait_for(kLongest);
+  }
+
+  void save_cache() {
+    cache_loaded_.wait();
+    // A file that is there stays whole until the new one is.
+    const std::string fresh = config_.cache.file + ".new";
+    const int made = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (made >= 0) ::close(made);
+    std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
+    const auto saved = shared_->responses.save(file);
+    file.close();
+    if (!saved || !file || std::rename(fresh.c_str(), config_.cache.file.c_str()) != 0) {
+      log_event(LogLevel::warn, "the cache could not be written", {{"file", config_.cache.file}});
+    }
   }
 
   void flush_traces() {
@@ -514,6 +555,7 @@ class Gateway {
   std::optional<Demo> demo_;
   std::unique_ptr<GatewayShared> shared_;
   std::vector<std::unique_ptr<Unit>> units_;
+  std::future<void> cache_loaded_;
   HealthChecks health_;  // after what its checks look at
   std::optional<Resolver> resolver_;
 };
