@@ -137,7 +137,7 @@ TEST(HealthChecks, TakeOutATargetThatAcceptsAndNeverAnswers) {
   CheckedUpstream hung("hung"), b("b");
   hung.status = 0;
   Gateway gateway(proxy_to(std::vector{hung.url(), b.url()},
-                           "health_check: {enabled: true, interval: 20ms, timeout: 50ms}"));
+                           "health_check: {enabled: true, interval: 20ms, timeout: 500ms}"));
   EXPECT_TRUE(wait_until([&] { return healthy_metric(gateway, hung) == "0"; }));
   EXPECT_TRUE(
       wait_until([&] { return gateway.log().find("no answer in time") != std::string::npos; }));

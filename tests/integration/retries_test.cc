@@ -262,10 +262,10 @@ TEST_F(Retries, AreNotMadeOnceAByteHasReachedTheClient) {
 }
 
 TEST_F(Retries, BeginWhenATryTookTooLong) {
-  start("timeouts: {response_head: 200ms}\n" + alone());
+  start("timeouts: {response_head: 1s}\n" + alone());
   EXPECT_EQ(ask("/never/head").status, 200);
   EXPECT_EQ(tries("/never/head").size(), 2u);
-  start(alone(", per_try_timeout: 200ms"));
+  start(alone(", per_try_timeout: 1s"));
   EXPECT_EQ(ask("/never/try").status, 200);
   EXPECT_EQ(ask("/never/put", "", "PUT", std::string(20'000, 'x')).status, 200);
   EXPECT_EQ(tries("/never/put").at(1).request.body, std::string(20'000, 'x'));
