@@ -98,7 +98,8 @@ class Exchange : public http::Exchange {
 //   [Cors]           after auth: preflights of protected routes are answered per route
 //   ResponseCache    no filter but a coroutine around the origin (response_cache.h); outside the
 //                    breaker: a hit is no call, and stale content can be served while it is open
-//   [Breaker]        innermost: it judges only what the upstream did
+//   Breaker          no filter either, but the proxy's own (upstream_breaker.h): innermost, as it
+//                    judges only what the upstream did
 template <class... Filters>
 class Pipeline {
  public:

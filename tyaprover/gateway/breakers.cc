@@ -96,6 +96,8 @@ CircuitBreakerOptions breaker_options(const AppConfig& app) {
 
 // What one breaker did, by transition.
 struct Breakers::Watch {
+  explicit Watch(const CircuitBreaker& b) : breaker(b) {}
+
   const CircuitBreaker& breaker;
   // Relaxed: they only grow, and nothing else is read with them.
   std::array<std::atomic<std::uint64_t>, kStates * kStates> transitions{};

@@ -56,10 +56,8 @@ enum class ReadHead : std::uint8_t {
 // Is told how the body of a response ended: whole, by an error, or given up by us (aborted).
 class ResponseWatcher {
  public:
+  virtual ~ResponseWatcher() = default;
   virtual void response_ended(std::optional<BodyError> error) noexcept = 0;
-
- protected:
-  ~ResponseWatcher() = default;
 };
 
 class ClientConnection final : public BodySource {

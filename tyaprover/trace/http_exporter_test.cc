@@ -95,6 +95,10 @@ TEST_F(HttpExporterTest, SaysWhatWentWrong) {
 TEST_F(HttpExporterTest, HeedsRetryAfter) {
   transport->reply = {.status = 429, .retry_after = "7"};
   EXPECT_EQ(post("http://c").retry_after, 7s);
+  // Of a transport that does not even ask for a while.
+  transport->reply = {.retry_after = "3", .error = "a circuit breaker is open"};
+  EXPECT_EQ(post("http://c").retry_after, 3s);
+  EXPECT_EQ(post("http://c").outcome, ExportOutcome::try_again);
   transport->reply = {.status = 503};
   EXPECT_EQ(post("http://c").retry_after, std::nullopt);
 }
