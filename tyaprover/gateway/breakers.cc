@@ -5,6 +5,7 @@
 #include "tyaprover/base/parse.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/gateway/upstream.h"
+#include "tyaprover/telemetry/breaker_telemetry.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -12,29 +13,14 @@ namespace {
 using resilience::BreakerState;
 using resilience::CircuitBreaker;
 using resilience::CircuitBreakerOptions;
-using resilience::OutcomeEvent;
 using resilience::TransitionEvent;
-using trace::Text;
-
-constexpr std::size_t kStates = 3;
-constexpr std::array<BreakerState, kStates> kAllStates = {BreakerState::closed, BreakerState::open,
-                                                          BreakerState::half_open};
-
-constexpr std::size_t index_of(BreakerState state) noexcept {
-  return static_cast<std::size_t>(state);
-}
 
 // The exchange whose call this thread is admitting or settling.
 thread_local filters::Exchange* cause = nullptr;
 
 void log_transition(const TransitionEvent& event) {
   const bool opened = event.to == BreakerState::open;
-  const std::string_view what = event.hypothetical ? "a circuit breaker would have opened"
-                                : opened           ? "a circuit breaker opened"
-                                : event.to == BreakerState::closed
-                                    ? "a circuit breaker closed"
-                                    : "a circuit breaker lets a trial pass";
-  log_event(opened ? LogLevel::warn : LogLevel::info, what,
+  log_event(opened ? LogLevel::warn : LogLevel::info, telemetry::transition_message(event),
             {{"breaker", event.breaker},
              {"from", to_string(event.from)},
              {"to", to_string(event.to)},
@@ -45,19 +31,6 @@ void log_transition(const TransitionEvent& event) {
              {"consecutive", std::to_string(event.consecutive_failures)},
              {"open_for", opened ? format_duration(event.open_for) : std::string()},
              {"request_id", cause != nullptr ? cause->request_id : std::string_view()}});
-}
-
-void add_span_event(const TransitionEvent& event) {
-  if (cause == nullptr) return;
-  cause->span.add_event(
-      Text(event.hypothetical ? "circuit_breaker.would_open" : "circuit_breaker.transition", true),
-      {{"circuit_breaker.name", event.breaker},
-       {"circuit_breaker.from", Text(to_string(event.from), true)},
-       {"circuit_breaker.to", Text(to_string(event.to), true)},
-       {"circuit_breaker.cause", Text(to_string(event.cause), true)},
-       {"circuit_breaker.failures", static_cast<std::int64_t>(event.window.failures)},
-       {"circuit_breaker.calls", static_cast<std::int64_t>(event.window.calls)},
-       {"circuit_breaker.consecutive_failures", std::int64_t{event.consecutive_failures}}});
 }
 
 }  // namespace
@@ -94,25 +67,13 @@ CircuitBreakerOptions breaker_options(const AppConfig& app) {
   return options;
 }
 
-// What one breaker did, by transition.
-struct Breakers::Watch {
-  explicit Watch(const CircuitBreaker& b) : breaker(b) {}
-
-  const CircuitBreaker& breaker;
-  // Relaxed: they only grow, and nothing else is read with them.
-  std::array<std::atomic<std::uint64_t>, kStates * kStates> transitions{};
-};
-
 Breakers::Breakers(const Config& config, metrics::Registry& metrics)
     : ejections_(metrics.counter("tyaprover_upstream_ejections_total",
                                  "Times that a target was left out for what it answered.",
                                  {"app", "target"})) {
-  metrics::HistogramFamily& durations =
-      metrics.histogram("circuit_breaker_call_duration_seconds",
-                        "Calls that a circuit breaker let pass; of a request to an upstream, until "
-                        "the head of its response.",
-                        {.labels = {"name"}, .durations = true, .unit = "seconds"});
-  registry_.on_register([&](CircuitBreaker& breaker) { watch(breaker, durations); });
+  telemetry::observe_breakers(registry_, metrics,
+                              {.on_transition = log_transition,
+                               .span = [] { return cause == nullptr ? nullptr : &cause->span; }});
   for (const AppConfig& app : config.apps) {
     CircuitBreakerOptions options = breaker_options(app);
     const std::string name = options.name;
@@ -127,27 +88,7 @@ Breakers::Breakers(const Config& config, metrics::Registry& metrics)
   if (config.environment != Environment::production) {
     test_ = registry_.register_breaker("test", {.failure_threshold = 5, .reset_timeout = 10s});
   }
-  metrics.add_collector("circuit_breakers", [this](metrics::Collection& out) { collect(out); });
-}
-
-Breakers::~Breakers() = default;
-
-void Breakers::watch(CircuitBreaker& breaker, metrics::HistogramFamily& durations) {
-  Watch& watch = *watches_.emplace_back(std::make_unique<Watch>(breaker));
-  breaker.on_transition([&watch](const TransitionEvent& event) {
-    if (!event.hypothetical) {
-      watch.transitions[index_of(event.from) * kStates + index_of(event.to)].fetch_add(
-          1, std::memory_order_relaxed);
-    }
-    log_transition(event);
-    add_span_event(event);
-  });
-  breaker.on_outcome(
-      [duration = durations.with({breaker.name()})](const OutcomeEvent& event) mutable {
-        if (event.outcome == resilience::Outcome::success || is_failure(event.outcome)) {
-          duration.observe(event.duration);
-        }
-      });
+  metrics.add_collector("upstream_ejections", [this](metrics::Collection& out) { collect(out); });
 }
 
 std::shared_ptr<PassiveHealth> Breakers::targets_changed(std::size_t app,
@@ -203,32 +144,6 @@ CheckResult Breakers::check() const {
 }
 
 void Breakers::collect(metrics::Collection& out) const {
-  for (const auto& watch : watches_) {
-    const resilience::BreakerStats stats = watch->breaker.stats();
-    const std::string& name = stats.name;
-    for (const BreakerState state : kAllStates) {
-      out.gauge("circuit_breaker_state", "1 for the state that a circuit breaker is in.",
-                state == stats.state ? 1 : 0, {{"name", name}, {"state", to_string(state)}});
-    }
-    for (std::size_t i = 0; i < resilience::kOutcomes; ++i) {
-      out.counter("circuit_breaker_calls_total", "Calls through a circuit breaker, by outcome.",
-                  stats.totals[i],
-                  {{"name", name}, {"outcome", to_string(static_cast<resilience::Outcome>(i))}});
-    }
-    for (const BreakerState from : kAllStates) {
-      for (const BreakerState to : kAllStates) {
-        if (from == to) continue;
-        out.counter("circuit_breaker_transitions_total", "Changes of a circuit breaker's state.",
-                    watch->transitions[index_of(from) * kStates + index_of(to)].load(
-                        std::memory_order_relaxed),
-                    {{"name", name}, {"from", to_string(from)}, {"to", to_string(to)}});
-      }
-    }
-    out.gauge("circuit_breaker_failure_ratio", "Share of failed calls in the window.",
-              stats.error_rate, {{"name", name}});
-    out.gauge("circuit_breaker_in_flight", "Calls that a circuit breaker let pass and that run.",
-              static_cast<double>(stats.in_flight), {{"name", name}});
-  }
   const TimePoint now = SteadyClock::instance().now();
   for (const Upstream& upstream : upstreams_) {
     std::shared_ptr<PassiveHealth> health;

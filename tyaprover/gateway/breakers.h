@@ -35,7 +35,6 @@ namespace tyaprover::gateway {
 class Breakers {
  public:
   Breakers(const Config& config, metrics::Registry& metrics);
-  ~Breakers();
   Breakers(const Breakers&) = delete;
   Breakers& operator=(const Breakers&) = delete;
 
@@ -59,7 +58,6 @@ class Breakers {
   [[nodiscard]] CheckResult check() const;
 
  private:
-  struct Watch;
   struct Upstream {
     std::string app;
     resilience::OutlierOptions outliers;
@@ -67,12 +65,10 @@ class Breakers {
     std::shared_ptr<PassiveHealth> health;  // guarded by mutex_
   };
 
-  void watch(resilience::CircuitBreaker& breaker, metrics::HistogramFamily& durations);
   void collect(metrics::Collection& out) const;
 
   metrics::CounterFamily& ejections_;
-  std::vector<std::unique_ptr<Watch>> watches_;
-  resilience::BreakerRegistry registry_;  // after what its listeners use
+  resilience::BreakerRegistry registry_;
   std::shared_ptr<resilience::CircuitBreaker> external_http_;
   std::shared_ptr<resilience::CircuitBreaker> test_;
   mutable std::mutex mutex_;
