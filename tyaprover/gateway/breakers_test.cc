@@ -12,7 +12,6 @@
 namespace tyaprover::gateway {
 namespace {
 
-using resilience::BreakerState;
 using resilience::Outcome;
 using testing::ElementsAre;
 using testing::HasSubstr;
