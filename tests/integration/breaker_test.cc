@@ -259,6 +259,26 @@ TEST(BreakerFallback, AnotherAppStandsInR33) {
   EXPECT_EQ(line["breaker"], "open");
 }
 
+TEST(BreakerFallback, AppsThatStandInForEachOtherAreAskedOnceR33) {
+  Upstream broken(kFailure);
+  Gateway gateway(
+      "listen: [\"127.0.0.1:0\"]\nworkers: 1\napps:\n"
+      "  - {name: a, upstream: {targets: [" +
+      broken.url() +
+      "]}, breaker: {fallback_app: b, failure_threshold: 1, fallback_status: 200, fallback_body: "
+      "closed for today}}\n"
+      "  - {name: b, path: /b, upstream: {targets: [" +
+      broken.url() + "]}, breaker: {fallback_app: a, failure_threshold: 1}}\n");
+  EXPECT_EQ(get(gateway.port(), "/").status, 500);
+  EXPECT_EQ(get(gateway.port(), "/").status, 500);  // of b
+  EXPECT_EQ(get(gateway.port(), "/").body, "closed for today");
+  const std::string page = metrics_of(gateway);
+  EXPECT_EQ(sample(page, R"(circuit_breaker_calls_total{name="upstream:a",outcome="rejected"})"),
+            "2");
+  EXPECT_EQ(sample(page, R"(circuit_breaker_calls_total{name="upstream:b",outcome="rejected"})"),
+            "1");
+}
+
 TEST(BreakerJudgement, AClientThatLeavesIsNoFailureR31) {
   Upstream upstream([&](UpstreamExchange& e) {
     if (e.request.target() == "/slow") e.wait_for_close();
@@ -346,6 +366,67 @@ TEST(BreakerJudgement, RetryAfterOfAllTargetsHoldsItOpenIfWantedR31) {
   const int wait = std::stoi("0" + get(gateway.port(), "/").header("Retry-After"));
   EXPECT_GT(wait, 10);
   EXPECT_LE(wait, 40);
+}
+
+// A target that is asked for rest again and again by answers that are no failures.
+TEST(BreakerJudgement, RetryAfterWith429FromAllTargetsHoldsItOpenIfWantedR31) {
+  const std::string busy = "HTTP/1.1 429 X\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n";
+  Upstream a(busy);
+  Upstream b(busy);
+  Gateway gateway(proxy_to({a.url(), b.url()}, "breaker: {honour_retry_after: true}"));
+  ASSERT_TRUE(wait_until([&] { return get(gateway.port(), "/").reason() == "circuit_open"; }));
+}
+
+TEST(BreakerJudgement, RetryAfterOpensNothingThatWouldNotCloseAgainR31) {
+  for (const std::string mode : {"disabled", "metrics_only"}) {
+    Upstream busy("HTTP/1.1 429 X\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n");
+    Gateway gateway(proxy_to(busy, "breaker: {honour_retry_after: true, mode: " + mode + "}"));
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(get(gateway.port(), "/").status, 429);
+    EXPECT_EQ(get(gateway.port(), "/api/v1/breakers").json()["upstream:app"]["state"], "CLOSED");
+  }
+}
+
+// The first request is slow; the second only waited for the first one's place.
+TEST(BreakerJudgement, WaitingForAPlaceIsNotTheUpstreamsTimeR31) {
+  std::atomic<bool> may_answer{false};
+  Upstream upstream([&](UpstreamExchange& e) {
+    ASSERT_TRUE(wait_until([&] { return may_answer.load(); }));
+    e.send(ok("ok"));
+  });
+  Gateway gateway(
+      proxy_to(upstream,
+               "concurrency: {max_in_flight: 1, queue_timeout: 20s}\n"
+               "breaker: {slow_call: 2s, slow_call_threshold: 1, minimum_requests: 2}"));
+  RawClient first(gateway.port());
+  RawClient second(gateway.port());
+  const auto begin = std::chrono::steady_clock::now();
+  first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(wait_until([&] { return std::chrono::steady_clock::now() - begin > 2500ms; }));
+  may_answer = true;
+  EXPECT_EQ(first.read_response().status, 200);
+  EXPECT_EQ(second.read_response().status, 200);
+  EXPECT_EQ(get(gateway.port(), "/api/v1/breakers").json()["upstream:app"]["state"], "CLOSED");
+}
+
+// Five failures of one target are that target's: the others go on.
+TEST(Ejection, OfOneTargetDoesNotOpenTheCircuitOfAllR30) {
+  Upstream sick(kFailure);
+  Upstream well(ok("well"));
+  std::string yaml = proxy_to({sick.url(), well.url()});
+  const std::string targets = "      targets:\n";
+  yaml.insert(yaml.find(targets), "      balance: consistent_hash\n      hash_by: path\n");
+  Gateway gateway(yaml);
+  std::string path;
+  for (int i = 0; path.empty(); ++i) {
+    ASSERT_LT(i, 1000);
+    const std::string any = "/" + std::to_string(i);
+    if (get(gateway.port(), any).status == 500) path = any;
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(get(gateway.port(), path).status, 500);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(get(gateway.port(), path).body, "well");
+  EXPECT_EQ(sick.request_count(), 5u);
+  EXPECT_EQ(get(gateway.port(), "/api/v1/breakers").json()["upstream:app"]["state"], "CLOSED");
 }
 
 TEST(Ejection, OneOfThreeTargetsIsLeftOutAndComesBackR30) {
@@ -441,7 +522,29 @@ TEST_F(OneTarget, IsChangedOnlyByThoseWhoMayR40) {
   EXPECT_EQ(post(gateway->port(), kApp + "open", "", "Origin: http://evil.example\r\n").status,
             403);
   EXPECT_EQ(get(gateway->port(), "/").status, 200);
-  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "Origin: http://a\r\n").status, 200);
+  // The name may be the page's own and point here: anybody's name can.
+  EXPECT_EQ(post(gateway->port(), kApp + "open", "", "Origin: http://a\r\n").status, 403);
+  EXPECT_EQ(get(gateway->port(), "/").status, 200);
+  for (const std::string host : {"localhost:3000", "127.0.0.1:3000", "[::1]:3000"}) {
+    const Response own =
+        fetch(gateway->port(), "POST " + kApp + "open HTTP/1.1\r\nHost: " + host +
+                                   "\r\nOrigin: http://" + host + "\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(own.status, 200) << host;
+  }
+}
+
+TEST_F(OneTarget, MayHaveItsColonEscapedR40) {
+  gateway.emplace(proxy_to(upstream));
+  EXPECT_EQ(post(gateway->port(), "/api/v1/breakers/upstream%3Aapp/open").json()["state"], "OPEN");
+  EXPECT_EQ(post(gateway->port(), "/api/v1/breakers/upstream%3aapp/close").json()["state"],
+            "CLOSED");
+}
+
+TEST_F(OneTarget, IsNotOpenedByHandWhereNothingWouldCloseItR40) {
+  gateway.emplace(proxy_to(upstream, "breaker: {mode: metrics_only, honour_retry_after: true}"));
+  const Response refused = post(gateway->port(), kApp + "open");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(get(gateway->port(), "/api/v1/breakers").json()["upstream:app"]["state"], "CLOSED");
 }
 
 TEST_F(OneTarget, InProductionAChangeNeedsTheKeyR40) {

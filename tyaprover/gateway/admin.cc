@@ -182,6 +182,17 @@ void AdminApi::answer(filters::Exchange& e, const filters::ReplyOptions& reply) 
   show_trace(e, std::string_view(e.path).substr(traces_.size() + 1), reply);
 }
 
+namespace {
+
+// `localhost`, or an address.
+bool names_this_machine(std::string_view authority) noexcept {
+  if (authority.starts_with('[')) return true;
+  const std::string_view host = authority.substr(0, authority.find(':'));
+  return host == "localhost" || host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+}  // namespace
+
 bool AdminApi::may_change(http::Exchange& e, const filters::ReplyOptions& reply) const {
   if (has_key(config_.api_key, e)) return true;
   if (environment_ == Environment::production) {
@@ -193,8 +204,10 @@ bool AdminApi::may_change(http::Exchange& e, const filters::ReplyOptions& reply)
   const http::Field* const origin = e.request.fields.find("origin");
   if (origin != nullptr) {
     const std::size_t host = origin->value.find("://");
-    const bool own =
-        host != std::string_view::npos && origin->value.substr(host + 3) == e.request.authority;
+    // A name that is not this machine's own may be made to point here by whoever has it.
+    const bool own = host != std::string_view::npos &&
+                     origin->value.substr(host + 3) == e.request.authority &&
+                     names_this_machine(e.request.authority);
     if (!own) {
       filters::reply(e, Reason::forbidden, "a web page of another place may not change anything",
                      reply);
@@ -212,7 +225,11 @@ void AdminApi::list_breakers(http::Exchange& e) const {
 void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
                               const filters::ReplyOptions& reply) {
   const std::size_t slash = rest.find('/', 1);
-  const std::string_view name = rest.substr(1, slash - 1);
+  std::string name(rest.substr(1, slash - 1));
+  // The one sign in names that some clients escape; escapes are in upper case here.
+  if (const std::size_t colon = name.find("%3A"); colon != std::string::npos) {
+    name.replace(colon, 3, ":");
+  }
   const std::string_view action = rest.substr(slash + 1);
   const auto breaker = breakers_.registry().find(name);
   if (breaker == nullptr) {
@@ -221,6 +238,12 @@ void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
   }
   const CausedBy cause(&e);  // nobody isolates a breaker here, so no change is refused
   if (action == "open") {
+    if (!breakers_.rejects(name)) {
+      filters::reply(e, Reason::bad_request,
+                     "the breaker's mode lets everything pass, and nothing would close it again",
+                     reply);
+      return;
+    }
     breaker->open();
   } else if (action == "close") {
     static_cast<void>(breaker->close());

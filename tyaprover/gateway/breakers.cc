@@ -1,5 +1,6 @@
 #include "tyaprover/gateway/breakers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tyaprover/base/parse.h"
@@ -79,6 +80,7 @@ Breakers::Breakers(const Config& config, metrics::Registry& metrics)
     const std::string name = options.name;
     upstreams_.push_back({.app = app.name,
                           .outliers = outlier_options(app.ejection),
+                          .mode = app.breaker.mode,
                           .breaker = registry_.register_breaker(name, std::move(options)),
                           .health = nullptr});
   }
@@ -89,6 +91,12 @@ Breakers::Breakers(const Config& config, metrics::Registry& metrics)
     test_ = registry_.register_breaker("test", {.failure_threshold = 5, .reset_timeout = 10s});
   }
   metrics.add_collector("upstream_ejections", [this](metrics::Collection& out) { collect(out); });
+}
+
+bool Breakers::rejects(std::string_view name) const noexcept {
+  return std::none_of(upstreams_.begin(), upstreams_.end(), [&](const Upstream& upstream) {
+    return upstream.mode != resilience::BreakerMode::normal && upstream.breaker->name() == name;
+  });
 }
 
 std::shared_ptr<PassiveHealth> Breakers::targets_changed(std::size_t app,

@@ -46,6 +46,9 @@ class Breakers {
   [[nodiscard]] resilience::CircuitBreaker* test() noexcept { return test_.get(); }
   [[nodiscard]] resilience::BreakerRegistry& registry() noexcept { return registry_; }
 
+  // Whether the breaker of that name ever rejects a call: breaker.mode.
+  [[nodiscard]] bool rejects(std::string_view name) const noexcept;
+
   // The passive health of an app's new list of targets. To be called by one thread at a time.
   std::shared_ptr<PassiveHealth> targets_changed(std::size_t app, const TargetList& targets);
   // Logs and counts an ejection.
@@ -61,6 +64,7 @@ class Breakers {
   struct Upstream {
     std::string app;
     resilience::OutlierOptions outliers;
+    resilience::BreakerMode mode;
     std::shared_ptr<resilience::CircuitBreaker> breaker;
     std::shared_ptr<PassiveHealth> health;  // guarded by mutex_
   };

@@ -45,6 +45,14 @@ PassiveHealth::PassiveHealth(const resilience::OutlierOptions& options, TargetLi
   }
 }
 
+bool PassiveHealth::is_replaced(std::size_t target, TimePoint now) const noexcept {
+  if (!is_ejected(target, now)) return false;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (!is_ejected(i, now)) return true;
+  }
+  return false;
+}
+
 void PassiveHealth::connect_failed(std::size_t target, TimePoint now) noexcept {
   State& state = states_[target];
   TimePoint::rep until = state.passed_over_until.load(std::memory_order_relaxed);

@@ -46,6 +46,9 @@ class PassiveHealth {
     return ejection_.is_ejected(target, now);
   }
 
+  // It is ejected, and not all others are.
+  [[nodiscard]] bool is_replaced(std::size_t target, TimePoint now) const noexcept;
+
   // A connect failed: the target is passed over for 2 s, then 4, 8 and 10 s, while others are
   // there.
   void connect_failed(std::size_t target, TimePoint now) noexcept;
@@ -53,10 +56,6 @@ class PassiveHealth {
 
   // What a try came to. The ejection, if this was the try that caused one.
   std::optional<Ejection> record(std::size_t target, bool failure, TimePoint now) {
-    std::atomic<TimePoint::rep>& rests_until = states_[target].rests_until;
-    if (!failure && rests_until.load(std::memory_order_relaxed) != 0) {
-      rests_until.store(0, std::memory_order_relaxed);
-    }
     return ejection_.record(target, failure, now);
   }
   // Applies the success-rate rule; to be run every ten seconds.
@@ -68,6 +67,11 @@ class PassiveHealth {
   // again, if now all of them have asked for it.
   [[nodiscard]] std::optional<Nanos> asked_for_rest(std::size_t target, TimePoint until,
                                                     TimePoint now) noexcept;
+  // Its last answer asked for no rest.
+  void asked_for_none(std::size_t target) noexcept {
+    std::atomic<TimePoint::rep>& until = states_[target].rests_until;
+    if (until.load(std::memory_order_relaxed) != 0) until.store(0, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] const TargetList& targets() const noexcept { return targets_; }
 

@@ -48,6 +48,21 @@ TEST_F(PassiveHealthTest, ARefusedConnectPassesATargetOverForLongerEachTime) {
   EXPECT_TRUE(health_.is_usable(1, clock_.now()));
 }
 
+TEST_F(PassiveHealthTest, AnEjectedTargetIsReplacedWhileOthersAreThere) {
+  EXPECT_FALSE(health_.is_replaced(0, clock_.now()));
+  eject(health_, 0);
+  EXPECT_TRUE(health_.is_replaced(0, clock_.now()));
+  EXPECT_FALSE(health_.is_replaced(1, clock_.now()));
+  clock_.advance(30s);
+  EXPECT_FALSE(health_.is_replaced(0, clock_.now()));
+}
+
+TEST_F(PassiveHealthTest, NobodyReplacesTheOnlyTarget) {
+  PassiveHealth alone(options(), {target("/a")}, nullptr);
+  eject(alone, 0);
+  EXPECT_FALSE(alone.is_replaced(0, clock_.now()));
+}
+
 TEST_F(PassiveHealthTest, ConnectsThatFailTogetherCountOnce) {
   for (int i = 0; i < 10; ++i) health_.connect_failed(1, clock_.now());
   clock_.advance(2s);
@@ -92,7 +107,7 @@ TEST_F(PassiveHealthTest, RestIsAskedForOnlyWhenAllTargetsAskedR31) {
   EXPECT_FALSE(ask(1, 30s));
   clock_.advance(10s);
   EXPECT_EQ(ask(2, 60s), 20s);
-  health_.record(1, false, clock_.now());
+  health_.asked_for_none(1);
   EXPECT_FALSE(ask(2, 60s));
   EXPECT_EQ(ask(1, 5s), 5s);
   clock_.advance(5s);

@@ -235,6 +235,7 @@ class Proxying {
   Task<Failure> send(bool reused);
   Task<Failure> receive_head(bool reused);
   Task<PlaceWait> enter(WorkerTarget& target);
+  void set_deadline() noexcept;
   [[nodiscard]] TimePoint place_deadline() const noexcept;
   [[nodiscard]] Failure shed(PlaceWait end);
   [[nodiscard]] TryEnd end_of(const Failure& failure);
@@ -270,18 +271,26 @@ class Proxying {
   std::optional<BodyPiece> first_;  // of the request body, what came with the head
   std::string taken_;               // in its place in a further try: all that has come so far
 
+  // What the last try that failed says about the upstream.
+  std::optional<resilience::Outcome> last_failure_;
   std::optional<std::uint64_t> hash_;
+  TimePoint begun_;  // without what it waited for a place of ours
+  TimePoint request_deadline_;
   TimePoint try_deadline_ = TimePoint::max();
   bool interim_sent_ = false;
 };
 
 Task<void> Proxying::run() {
   SharedUpstream& shared = upstream_.shared();
+  request_deadline_ = e_.deadline;
+  begun_ = permit_.start();
   if (shared.limit && !(e_.upstream_place = shared.limit->try_acquire())) {
     const PlaceWait end =
         co_await take_place(e_, *shared.limit, place_deadline(), e_.upstream_place);
     if (end != PlaceWait::granted) co_return fail(shed(end));
+    begun_ = worker_.now();
   }
+  set_deadline();
   hash_ = upstream_.hash_of(e_);
   resilience::RetrySequence retries(shared.retries.options(), worker_.now());
   std::array<WorkerTarget*, kMaxTries> tried{};
@@ -327,8 +336,9 @@ Task<void> Proxying::run() {
     ++next->waiting;
     const bool rewound = co_await rewind();
     bool client_there = true;
-    // Nothing reached the target whose connect failed, and the next one is another.
-    if (rewound && !end.nothing_sent) client_there = co_await Pause(e_, *pause);
+    // Another target need not wait for one that nothing reached.
+    const bool at_once = end.nothing_sent && next != target;
+    if (rewound && !at_once) client_there = co_await Pause(e_, *pause);
     --next->waiting;
     if (!client_there) co_return fail({.reason = Reason::client_disconnected});
     if (!rewound) co_return fail(failure);
@@ -389,7 +399,10 @@ Nanos Proxying::retry_after(const Failure& failure) {
 // there is no sense in it.
 WorkerTarget* Proxying::pick_again(Tried tried) {
   if (worker_.now() >= e_.deadline) return nullptr;
-  if (upstream_.breaker().shared().state() == resilience::BreakerState::open) return nullptr;
+  const bool rejects = app_.breaker.mode == resilience::BreakerMode::normal;
+  if (rejects && upstream_.breaker().shared().state() == resilience::BreakerState::open) {
+    return nullptr;
+  }
   WorkerTarget* const next = upstream_.pick(tried, hash_);
   return next == nullptr && app_.retries.same_target ? upstream_.pick({}, hash_) : next;
 }
@@ -422,6 +435,13 @@ Task<bool> Proxying::rewind() {
   co_return true;
 }
 
+// What the breaker allows for the call.
+void Proxying::set_deadline() noexcept {
+  if (app_.breaker.timeout) {
+    e_.deadline = std::min(request_deadline_, begun_ + *app_.breaker.timeout);
+  }
+}
+
 TimePoint Proxying::place_deadline() const noexcept {
   return std::min(e_.deadline, worker_.now() + app_.concurrency.queue_timeout);
 }
@@ -433,8 +453,11 @@ Task<PlaceWait> Proxying::enter(WorkerTarget& target) {
   e_.target_place = limit.try_acquire();
   if (e_.target_place) co_return PlaceWait::granted;
   ++target.waiting;
+  const TimePoint before = worker_.now();
   const PlaceWait end = co_await take_place(e_, limit, place_deadline(), e_.target_place);
   --target.waiting;
+  begun_ += worker_.now() - before;
+  set_deadline();
   co_return end;
 }
 
@@ -667,7 +690,9 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
   }
   // An answer's span ends with its body, and so does what it says about the target.
   if (failure.reason == Reason::none) return;
-  if (!failure.same_target) upstream_.breaker().judge_target(target.standing, outcome_of(failure));
+  if (!failure.same_target) {
+    last_failure_ = upstream_.breaker().judge_target(target.standing, outcome_of(failure));
+  }
   e_.upstream_span.end();
   if (failure.same_target) {
     e_.span.add_event("retry", {{"reason", trace::Text(to_string(failure.reason), true)}});
@@ -676,7 +701,7 @@ void Proxying::end_try(WorkerTarget& target, const Failure& failure) {
 
 void Proxying::deliver(WorkerTarget& target) {
   ClientConnection& c = connection();
-  upstream_.breaker().judge_response(e_, std::move(permit_), target.standing, c);
+  upstream_.breaker().judge_response(e_, std::move(permit_), begun_, target.standing, c);
   take_response_head(c.head(), e_);
   if (e_.response.status == 101) {
     e_.response.tunnel =
@@ -704,7 +729,9 @@ resilience::Outcome Proxying::outcome_of(const Failure& failure) const noexcept 
 }
 
 void Proxying::fail(const Failure& failure) {
-  upstream_.breaker().settle(e_, permit_, outcome_of(failure), worker_.now() - permit_.start());
+  resilience::Outcome outcome = outcome_of(failure);
+  if (is_failure(outcome)) outcome = last_failure_.value_or(outcome);
+  upstream_.breaker().settle(e_, permit_, outcome, worker_.now() - begun_);
   if (failure.reason == Reason::client_disconnected) {
     e_.outcome = http::Outcome::client_disconnected;
     e_.reason = failure.reason;
@@ -733,9 +760,13 @@ struct Admission {
 // Asks the app's breaker, and while that is open the apps that stand in for it. If nobody admits
 // the request, `retry_after` is what the app's own breaker said.
 std::optional<Admission> admit(filters::Exchange& e, WorkerUpstream& wanted, Nanos& retry_after) {
-  constexpr unsigned kMostFallbacks = 8;  // a chain may go in a circle
+  constexpr unsigned kMostFallbacks = 8;
+  std::array<const WorkerUpstream*, kMostFallbacks + 1> asked{};
   WorkerUpstream* upstream = &wanted;
-  for (unsigned i = 0; upstream != nullptr && i <= kMostFallbacks; ++i) {
+  for (unsigned i = 0; upstream != nullptr && i < asked.size(); ++i) {
+    const std::span<const WorkerUpstream*> known(asked.data(), i);
+    if (std::find(known.begin(), known.end(), upstream) != known.end()) break;  // a circle
+    asked[i] = upstream;
     resilience::CircuitBreaker& breaker = upstream->breaker().shared();
     const CausedBy cause(&e);
     auto permit = breaker.try_acquire(e.worker.now());
@@ -748,9 +779,6 @@ std::optional<Admission> admit(filters::Exchange& e, WorkerUpstream& wanted, Nan
     }
     if (permit) {
       if (i > 0) e.span.add_event("circuit_breaker.fallback", {{"app", upstream->app().name}});
-      if (const auto limit = upstream->app().breaker.timeout) {
-        e.deadline = std::min(e.deadline, permit->start() + *limit);
-      }
       return Admission{*upstream, std::move(*permit)};
     }
     if (e.stale_when_open) break;

@@ -87,8 +87,7 @@ class UpstreamBreaker::PendingResponse final : public http::ResponseWatcher {
   void response_ended(std::optional<BodyError> error) noexcept override {
     trial_time_.cancel();
     const Outcome outcome = error ? outcome_of_body(*error) : Outcome::success;
-    owner_.judge_target(target_, outcome);
-    settle(outcome);
+    settle(owner_.judge_target(target_, outcome));
     if (exchange_ != nullptr) exchange_->follower = nullptr;
     exchange_ = nullptr;
     permit_.reset();
@@ -125,11 +124,13 @@ UpstreamBreaker::UpstreamBreaker(http::Worker& worker, const AppConfig& app, Bre
     : worker_(worker), app_(app), breakers_(breakers), breaker_(breaker) {}
 UpstreamBreaker::~UpstreamBreaker() = default;
 
-void UpstreamBreaker::judge_target(const TargetStanding& target, Outcome outcome) {
+Outcome UpstreamBreaker::judge_target(const TargetStanding& target, Outcome outcome) {
   const bool failure = is_failure(outcome);
-  if (!failure && outcome != Outcome::success) return;
-  const auto ejection = target.health->record(target.number, failure, worker_.now());
+  if (!failure && outcome != Outcome::success) return outcome;
+  const TimePoint now = worker_.now();
+  const auto ejection = target.health->record(target.number, failure, now);
   if (ejection) breakers_.note_ejection(app_.name, *target.health, *ejection);
+  return failure && target.health->is_replaced(target.number, now) ? Outcome::ignored : outcome;
 }
 
 void UpstreamBreaker::settle(filters::Exchange& exchange, Permit& permit, Outcome outcome,
@@ -138,16 +139,15 @@ void UpstreamBreaker::settle(filters::Exchange& exchange, Permit& permit, Outcom
   permit.settle(outcome, worker_.now(), took);
 }
 
-void UpstreamBreaker::judge_response(filters::Exchange& exchange, Permit permit,
+void UpstreamBreaker::judge_response(filters::Exchange& exchange, Permit permit, TimePoint begun,
                                      const TargetStanding& target,
                                      http::ClientConnection& connection) {
   const int status = connection.head().status;
-  const Nanos took = worker_.now() - permit.start();
+  const Nanos took = worker_.now() - begun;
   note_retry_after(exchange, target, connection.head());
   const Outcome outcome = gateway::outcome_of(status);
   if (is_failure(outcome) || status == 101 || connection.body_complete()) {
-    judge_target(target, outcome);
-    settle(exchange, permit, outcome, took);
+    settle(exchange, permit, judge_target(target, outcome), took);
     return;
   }
   if (unused_.empty()) {
@@ -160,9 +160,14 @@ void UpstreamBreaker::judge_response(filters::Exchange& exchange, Permit permit,
 
 void UpstreamBreaker::note_retry_after(filters::Exchange& exchange, const TargetStanding& target,
                                        const http::ResponseHead& head) {
-  if (!app_.breaker.honour_retry_after || (head.status != 429 && head.status != 503)) return;
-  const http::Field* const field = head.fields.find(http::KnownField::retry_after);
-  if (field == nullptr) return;
+  // In the other modes nothing would close it again.
+  if (!app_.breaker.honour_retry_after || app_.breaker.mode != resilience::BreakerMode::normal) {
+    return;
+  }
+  const bool is_busy = head.status == 429 || head.status == 503;
+  const http::Field* const field =
+      is_busy ? head.fields.find(http::KnownField::retry_after) : nullptr;
+  if (field == nullptr) return target.health->asked_for_none(target.number);
   const auto wanted = trace::parse_retry_after(field->value, std::chrono::system_clock::now());
   if (!wanted || *wanted <= Nanos(0)) return;
   const TimePoint now = worker_.now();

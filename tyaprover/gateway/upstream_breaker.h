@@ -7,7 +7,7 @@
 //   auto permit = breaker.shared().try_acquire(worker.now());
 //   if (!permit) return reply_rejected(exchange, app, permit.error().retry_after, options);
 //   …                                                         // a response head came
-//   breaker.judge_response(exchange, std::move(*permit), target.standing, connection);
+//   breaker.judge_response(exchange, std::move(*permit), begun, target.standing, connection);
 #pragma once
 
 #include <cstddef>
@@ -50,18 +50,20 @@ class UpstreamBreaker {
 
   [[nodiscard]] resilience::CircuitBreaker& shared() noexcept { return breaker_; }
 
-  // Counts what a try says about its target.
-  void judge_target(const TargetStanding& target, resilience::Outcome outcome);
+  // Counts what a try says about its target. What it says about the upstream: nothing, if it is the
+  // failure of a target that is ejected, with this one or before, while others take its place.
+  resilience::Outcome judge_target(const TargetStanding& target, resilience::Outcome outcome);
   // Settles the permit. `took`: until the response head.
   void settle(filters::Exchange& exchange, Permit& permit, resilience::Outcome outcome, Nanos took);
   // Opens the breaker if the answers of all targets ask to be left alone for a while, and that is
   // to be honoured.
   void note_retry_after(filters::Exchange& exchange, const TargetStanding& target,
                         const http::ResponseHead& head);
-  // A final response head came from the target: the permit is settled, and the target judged, now
-  // or at the end of the body. REQUIRES: no head of a later response is read meanwhile.
-  void judge_response(filters::Exchange& exchange, Permit permit, const TargetStanding& target,
-                      http::ClientConnection& connection);
+  // A final response head came from the target, for a call that began at `begun`: the permit is
+  // settled, and the target judged, now or at the end of the body. REQUIRES: no head of a later
+  // response is read meanwhile.
+  void judge_response(filters::Exchange& exchange, Permit permit, TimePoint begun,
+                      const TargetStanding& target, http::ClientConnection& connection);
 
  private:
   class PendingResponse;
