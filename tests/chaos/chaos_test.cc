@@ -181,8 +181,13 @@ class Chaos : public ::testing::Test {
   std::optional<Load> load_;
   TimePoint fault_;
   Millis returned_{0};
-  Millis last_error_{0};
+  Millis last_error_{0};  // since the fault began
 };
+
+// Until errors stop after a fault began, and until traffic returns after it ended: seconds at most,
+// of which an ejection takes five; several times as much where a sanitizer slows all down.
+constexpr Millis kErrorsStop = kSanitized ? Millis(30s) : Millis(8s);
+constexpr Millis kTrafficReturns = kSanitized ? Millis(50s) : Millis(25s);
 
 // An ejection lasts longer than a fault in these tests, on a slow machine too.
 constexpr std::string_view kSettings =
@@ -196,6 +201,8 @@ TEST_F(Chaos, KillingOneCostsNoClientAnError) {
   a_.start();
   wait_for_return();
   EXPECT_EQ(report("kill -9"), 0u);
+  EXPECT_LE(last_error_, kErrorsStop);
+  EXPECT_LE(returned_, kTrafficReturns);
 }
 
 // It accepts and never answers: every client may run into it once before it is ejected, and is
@@ -215,6 +222,8 @@ TEST_F(Chaos, AHungTargetIsEjectedWithinItsTimeout) {
   a_.signal(SIGCONT);
   wait_for_return();
   EXPECT_LE(report("SIGSTOP"), kClients);
+  EXPECT_LE(last_error_, kErrorsStop);
+  EXPECT_LE(returned_, kTrafficReturns);
 }
 
 // Its answers are answers: they are passed on until it is ejected, after five in a row.
@@ -226,6 +235,8 @@ TEST_F(Chaos, ATargetThatAnswers500IsEjected) {
   a_.set_mode("ok");
   wait_for_return();
   EXPECT_LE(report("500"), 5 + kClients);
+  EXPECT_LE(last_error_, kErrorsStop);
+  EXPECT_LE(returned_, kTrafficReturns);
 }
 
 // Half of the response is with the client already, so nothing can be repeated.
@@ -237,6 +248,8 @@ TEST_F(Chaos, ATargetThatBreaksOffIsEjected) {
   a_.set_mode("ok");
   wait_for_return();
   EXPECT_LE(report("reset mid-body"), 5 + kClients);
+  EXPECT_LE(last_error_, kErrorsStop);
+  EXPECT_LE(returned_, kTrafficReturns);
 }
 
 TEST_F(Chaos, ASlowTargetGetsFewRequestsAndItsShareWhenItIsFast) {

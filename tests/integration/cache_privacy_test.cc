@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 
 #include "tests/integration/support.h"
 
@@ -97,6 +98,39 @@ TEST(CachePrivacy, AnswersToAStrangerAreNotGivenToWhoAuthenticates) {
   EXPECT_EQ(get(gateway.port(), "/").body, "answer 1");
   EXPECT_EQ(get(gateway.port(), "/", "Authorization: Basic YTpi\r\n").body, "answer 2");
   EXPECT_EQ(get(gateway.port(), "/").body, "answer 1") << "and the other way round";
+}
+
+// Nobody said that it may ever answer a second request; with the origin away there is no answer.
+TEST(CachePrivacy, WhatHasNoLifetimeIsNotSentStale) {
+  std::optional<Upstream> origin(std::in_place, ok("page of ann", "ETag: \"1\"\r\n"));
+  const Gateway gateway(proxy_to(*origin, kCached));
+  EXPECT_EQ(get(gateway.port(), "/").body, "page of ann");
+  origin.reset();
+  EXPECT_EQ(get(gateway.port(), "/").status, 502);
+}
+
+TEST(CachePrivacy, AnUnsafeRequestInvalidatesThoughItWouldUpgrade) {
+  const NumberedOrigin origin("Cache-Control: max-age=60\r\n");
+  const Gateway gateway(proxy_to(origin.upstream(), kCached));
+  EXPECT_EQ(get(gateway.port(), "/").body, "answer 1");
+  EXPECT_EQ(get(gateway.port(), "/").body, "answer 1");
+  EXPECT_EQ(fetch(gateway.port(),
+                  "DELETE / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n")
+                .status,
+            200);
+  EXPECT_EQ(get(gateway.port(), "/").body, "answer 3");
+}
+
+TEST(CachePrivacy, NoSpellingHidesAPageFromAPurge) {
+  const NumberedOrigin origin("Cache-Control: max-age=60\r\n");
+  const Gateway gateway(
+      proxy_to(origin.upstream(), "cache: {mode: rfc9111, query_drop: [\"utm_*\"]}\n"));
+  EXPECT_EQ(get(gateway.port(), "/page?utm_source=x&id=1").body, "answer 1");
+  EXPECT_EQ(get(gateway.port(), "/page?id=1").body, "answer 1");
+  const Response purged = fetch(
+      gateway.port(), "DELETE /api/v1/cache?prefix=http://a/page%3Fid HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(purged.json()["removed"], 1);
+  EXPECT_EQ(get(gateway.port(), "/page?id=1").body, "answer 2");
 }
 
 TEST(CachePrivacy, VariantsGoToThoseWhomTheyWereMadeFor) {

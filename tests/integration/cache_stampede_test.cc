@@ -120,6 +120,82 @@ TEST(CacheStampede, WaitersOfWhatMustNotBeStoredGoToTheOriginTogether) {
   EXPECT_EQ(bodies.size(), kClients) << "each has an answer of its own";
 }
 
+// Ann asks, and Bob while she waits; the origin answers by cookie.
+class AnnAndBob {
+ public:
+  AnnAndBob(const Gateway& gateway, const Upstream& upstream, Gate& gate)
+      : ann_(gateway.port()), bob_(gateway.port()) {
+    const std::size_t before = upstream.request_count();
+    ann_.send("GET /home HTTP/1.1\r\nHost: a\r\nCookie: user=ann\r\n\r\n");
+    EXPECT_TRUE(wait_until([&] { return upstream.request_count() > before; }));
+    bob_.send("GET /home HTTP/1.1\r\nHost: a\r\nCookie: user=bob\r\n\r\n");
+    EXPECT_TRUE(arrived_all(gateway, 2));
+    gate.open();
+    ann = ann_.read_response(4 * kDeadline);
+    bob = bob_.read_response(4 * kDeadline);
+  }
+  Response ann;
+  Response bob;
+
+ private:
+  RawClient ann_;
+  RawClient bob_;
+};
+
+// RFC 9111 §4: it may be stored, and may not answer another without being validated.
+TEST(CacheStampede, WaitersGetTheirOwnOfWhatMustBeValidated) {
+  for (const std::string fields : {"ETag: \"1\"\r\n", "Cache-Control: no-cache\r\nETag: \"1\"\r\n",
+                                   "Cache-Control: max-age=0, must-revalidate\r\nETag: \"1\"\r\n",
+                                   "Cache-Control: max-age=0\r\n"}) {
+    SCOPED_TRACE(fields);
+    Gate gate;
+    const Upstream upstream([&](UpstreamExchange& e) {
+      if (gate.pass()) e.send(ok("page of " + e.request.header("Cookie"), fields));
+    });
+    const Gateway gateway(cached(upstream));
+    const AnnAndBob got(gateway, upstream, gate);
+    EXPECT_EQ(got.ann.body, "page of user=ann");
+    EXPECT_EQ(got.bob.body, "page of user=bob");
+  }
+}
+
+TEST(CacheStampede, WaitersGetNoFieldThatMustBeValidated) {
+  Gate gate;
+  const Upstream upstream([&](UpstreamExchange& e) {
+    if (gate.pass()) {
+      e.send(ok("for all",
+                "Cache-Control: public, max-age=60, no-cache=\"set-cookie\"\r\nSet-Cookie: id=" +
+                    e.request.header("Cookie") + "\r\n"));
+    }
+  });
+  const Gateway gateway(cached(upstream));
+  const AnnAndBob got(gateway, upstream, gate);
+  EXPECT_EQ(got.ann.header("Set-Cookie"), "id=user=ann");
+  EXPECT_EQ(got.bob.body, "for all");
+  EXPECT_EQ(got.bob.header("Set-Cookie"), "");
+}
+
+TEST(CacheStampede, A304ThatIsPrivateIsForOneOnly) {
+  Gate gate;
+  const Upstream upstream([&](UpstreamExchange& e) {
+    if (e.request.header("If-None-Match").empty()) {
+      e.send(ok("page", "Cache-Control: max-age=60\r\nETag: \"1\"\r\n"));
+    } else if (gate.pass()) {
+      e.send("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nCache-Control: private\r\nX-Account: " +
+             e.request.header("Cookie") + "\r\n\r\n");
+    }
+  });
+  const Gateway gateway(cached(upstream));
+  EXPECT_EQ(get(gateway.port(), "/home").body, "page");
+  EXPECT_EQ(fetch(gateway.port(),
+                  "DELETE /api/v1/cache?key=http://a/home&soft=true HTTP/1.1\r\nHost: a\r\n\r\n")
+                .status,
+            200);
+  const AnnAndBob got(gateway, upstream, gate);
+  EXPECT_EQ(got.ann.header("X-Account"), "user=ann");
+  EXPECT_EQ(got.bob.header("X-Account").find("ann"), std::string::npos);
+}
+
 TEST(CacheStampede, WaitersAreServedWhenTheFirstClientLeaves) {
   Gate gate;
   const Upstream upstream([&](UpstreamExchange& exchange) {

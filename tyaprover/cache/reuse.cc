@@ -104,6 +104,8 @@ bool may_serve_on_error(const ClientControl& client, const Freshness& stored, Na
   if (stored.never_stale) return false;
   if (stored.stale_if_error) return stale_for < *stored.stale_if_error;
   if (client.stale_if_error.valid()) return stale_for < client.stale_if_error.value();
+  // Nobody ever said that it may answer more than one request.
+  if (stored.source == LifetimeSource::none) return false;
   if (stale_for < options.window) return true;
   return options.when_unreachable && failure != OriginFailure::error_status;
 }

@@ -115,15 +115,24 @@ std::string_view path_of(const http::RequestHead& request) noexcept {
   return request.path.empty() ? std::string_view("/") : request.path;
 }
 
-// How a client's exchange spells its URL, in the form in which we keep URLs.
-std::string url_of(const http::Exchange& e) {
+// The URL of a client's exchange, as the rules leave it, in the form in which we keep URLs.
+std::string url_of(const http::Exchange& e, const ResponseCacheOptions& options) {
   std::string url = to_lower(e.scheme) + "://";
   std::string host = to_lower(e.request.authority);
   const std::string_view port = e.scheme == "https" ? ":443" : ":80";
   if (host.ends_with(port)) host.resize(host.size() - port.size());
   url.append(host).append(path_of(e.request));
-  if (e.request.has_query) url.append("?").append(e.request.query);
+  const std::string query =
+      cache::apply_query_rules(e.request.query, {options.query_drop, options.query_sort});
+  if (e.request.has_query && (!query.empty() || e.request.query.empty())) {
+    url.append("?").append(query);
+  }
   return url;
+}
+
+// Already when it comes.
+bool needs_validation(const cache::Freshness& freshness) noexcept {
+  return cache::decide_reuse({}, freshness, freshness.initial_age).reuse == Reuse::validate;
 }
 
 std::chrono::seconds whole_seconds(Nanos time) noexcept {
@@ -193,7 +202,8 @@ struct ResponseCache::Request {
   const StoredResponse* variant = nullptr;  // of `entry`, for this request
   cache::Freshness freshness;
   Nanos age{};
-  CacheStatus why;  // it goes to the origin
+  CacheStatus why;      // it goes to the origin
+  bool shares = false;  // the answer to another's request
   CacheResult passed_as = CacheResult::miss;
 };
 
@@ -236,7 +246,7 @@ ResponseCache::~ResponseCache() = default;
 
 Task<void> ResponseCache::handle(Exchange& e, Origin& origin, std::size_t app) {
   const ResponseCacheOptions& options = e.settings->response_cache;
-  if (options.mode == CacheMode::off || e.request.upgrade) {
+  if (options.mode == CacheMode::off) {
     co_await origin.call(e);
     co_return;
   }
@@ -318,13 +328,13 @@ void ResponseCache::build_key(const Exchange& e, Request& r) {
 ResponseCache::Way ResponseCache::look_up(Exchange& e, Request& r) {
   const Method method = e.request.method_id;
   const ResponseCacheOptions& options = r.options;
-  if (method != Method::get && method != Method::head) {
+  if ((method != Method::get && method != Method::head) || e.request.upgrade) {
     r.passed_as = CacheResult::bypass;
     r.why.forward = ForwardReason::method;
     if (e.request.method == "PURGE" && options.purge_method) {
       build_key(e, r);
       const std::size_t removed =
-          store_.erase(url_of(e), Purge::hard, {options.query_drop, options.query_sort});
+          store_.erase(url_of(e, r.options), Purge::hard, {options.query_drop, options.query_sort});
       e.response.status = 200;
       e.response.fields.add(KnownField::content_type, "application/json");
       e.response.content = e.arena.concat(
@@ -402,7 +412,7 @@ ResponseCache::Way ResponseCache::decide(Exchange& e, Request& r) {
 
 Task<void> ResponseCache::pass(Exchange& e, Origin& origin, Request& r) {
   co_await origin.call(e);
-  if (e.response.status == 0) co_return;
+  if (e.response.status == 0 || e.response.tunnel) co_return;
   if (e.reason == Reason::none) {
     invalidate(e, r);
     if (r.head) learn_from_head(e, r);
@@ -418,8 +428,8 @@ Task<void> ResponseCache::pass(Exchange& e, Origin& origin, Request& r) {
 void ResponseCache::invalidate(const Exchange& e, const Request& r) {
   if (!cache::is_unsafe_method(e.request.method)) return;
   const HeaderFields response(e.response.fields);
-  for (const std::string& url :
-       cache::invalidated_uris(e.request.method, url_of(e), e.response.status, response)) {
+  for (const std::string& url : cache::invalidated_uris(e.request.method, url_of(e, r.options),
+                                                        e.response.status, response)) {
     store_.erase(url, Purge::hard, {r.options.query_drop, r.options.query_sort});
   }
 }
@@ -458,8 +468,9 @@ void ResponseCache::add_age(Exchange& e, const StoredHead& head) {
   e.response.fields.add(KnownField::age, store_number(e.arena, cache::age_seconds(age)));
 }
 
-void ResponseCache::write_head(Exchange& e, const StoredHead& head, CacheResult result) {
-  const bool unvalidated = result == CacheResult::hit || result == CacheResult::stale;
+void ResponseCache::write_head(Exchange& e, const Request& r, const StoredHead& head,
+                               CacheResult result) {
+  const bool unvalidated = r.shares || result == CacheResult::hit || result == CacheResult::stale;
   const std::size_t fields = unvalidated ? head.reusable : head.fields.size();
   e.response.status = head.status;
   for (std::size_t i = 0; i < fields; ++i) e.response.fields.add(head.fields[i]);
@@ -479,7 +490,7 @@ void ResponseCache::answer(Exchange& e, const Request& r, const StoredResponse& 
       e.response.fields.add(field.name, field.value);
     }
   } else {
-    write_head(e, head, result);
+    write_head(e, r, head, result);
     if (r.ranged && head.status == 200 && cache::range_applies(r.fields, head.fields)) {
       answer_range(e, r, stored);
     } else if (r.head) {
@@ -583,6 +594,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
       late = !leads && worker_.now() >= limit;
     }
     patience.cancel();
+    r.shares = !leads;
     if (own) {
       e.upstream = e.arena.store(own->upstream);
       e.breaker = e.arena.store(own->breaker);
@@ -613,8 +625,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
           if (leads) follow(e, r, fill, wakeup, leads, status);
           break;
         }
-        if (!leads && !(stored.head->matches(r.fields, r.coding) &&
-                        (!r.authorized || stored.head->for_authorized))) {
+        if (!leads && !may_share(*stored.head, r)) {
           again = true;
           break;
         }
@@ -628,7 +639,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
       case CacheFill::State::streaming:
       case CacheFill::State::broken: {
         const CacheFill::Head head = fill->head();
-        if (!leads && (!head.head->matches(r.fields, r.coding) || !fill->can_be_followed())) {
+        if (!leads && (!may_share(*head.head, r) || !fill->can_be_followed())) {
           again = true;
           break;
         }
@@ -682,7 +693,7 @@ void ResponseCache::follow(Exchange& e, const Request& r, const std::shared_ptr<
   status.forward_status = head.head->status;
   status.stored = true;
   e.response.content_owner = head.head;
-  write_head(e, *head.head, CacheResult::miss);
+  write_head(e, r, *head.head, CacheResult::miss);
   if (r.head && head.length) {
     e.response.described_length = head.length;
   } else {
@@ -742,7 +753,7 @@ std::unique_ptr<ResponseCache::Job> ResponseCache::new_job(const Exchange& e, co
                                        .coding = r.coding,
                                        .key = r.key,
                                        .name = r.key,
-                                       .url = url_of(e),
+                                       .url = url_of(e, r.options),
                                        .stale = {},
                                        .erasures = store_.erasures(r.key)});
   if (r.variant != nullptr) job->stale = *r.variant;
@@ -904,6 +915,7 @@ Task<void> ResponseCache::run_job(Job& j, Origin& origin) {
   const bool encoded_by_origin = x.response.fields.has(KnownField::content_encoding);
   compression_.on_response(x, x.compression);
   auto head = make_head(j, x.response.status, x.response.fields, freshness, !encoded_by_origin);
+  if (needs_validation(freshness)) stop_sharing(j);
   co_await read_body(j, std::move(head));
 }
 
@@ -929,16 +941,19 @@ void ResponseCache::renew(Job& j, const cache::ExchangeTimes& times) {
     std::erase_if(fields, [](const HeaderField& field) { return iequals(field.name, "date"); });
   }
   cache::Freshness freshness = freshness_of(j.options, old.status, fields, times);
+  const cache::ResponseControl control = cache::response_control(fields);
+  const cache::StoreDecision decision = cache::decide_store(
+      {.method = "GET", .target = j.url, .fields = x.request.fields},
+      {.status = old.status, .fields = fields}, control, freshness, store_policy(j.options));
+  const bool stays = decision == cache::StoreDecision::store;
+  if (!stays) freshness.always_validate = true;  // it is for nobody else
   StoredResponse renewed = j.stale;
   auto head = make_head(j, old.status, fields, freshness, old.by_coding);
   if (head->tags.empty()) head->tags = old.tags;  // they are not among the stored fields
   renewed.head = std::move(head);
   let_go(j, false);
-  const cache::ResponseControl control = cache::response_control(fields);
-  const cache::StoreDecision decision = cache::decide_store(
-      {.method = "GET", .target = j.url, .fields = x.request.fields},
-      {.status = old.status, .fields = fields}, control, freshness, store_policy(j.options));
-  if (decision == cache::StoreDecision::store) {
+  if (needs_validation(freshness)) stop_sharing(j);
+  if (stays) {
     store_.put(j.key, j.url, renewed, j.erasures);
   } else {
     store_.drop(j.key, j.stale.head);
@@ -1080,12 +1095,26 @@ Task<void> ResponseCache::read_body(Job& j, std::shared_ptr<StoredHead> head) {
   fill.complete(std::move(response), false);
 }
 
+// RFC 9111 §4: what must be validated before it is used again was not meant for those who waited
+// either; and it may differ from one to the next.
+bool ResponseCache::may_share(const StoredHead& head, const Request& r) const {
+  const cache::Freshness freshness = head.freshness_now();
+  const Nanos age = cache::current_age(freshness, head.stored, worker_.now());
+  return head.matches(r.fields, r.coding) && (!r.authorized || head.for_authorized) &&
+         cache::decide_reuse({}, freshness, age).reuse != Reuse::validate;
+}
+
+// Nobody waits in vain for the next ones.
+void ResponseCache::stop_sharing(Job& j) {
+  if (j.name.empty()) return;
+  store_.note_uncacheable(j.key, worker_.now() + j.options.uncacheable_memory);
+  store_.leave(j.key, j.name, j.fill);
+  j.name.clear();
+}
+
 // The answer cannot be shared.
 void ResponseCache::release(Job& j) {
-  if (!j.name.empty()) {
-    store_.note_uncacheable(j.key, worker_.now() + j.options.uncacheable_memory);
-    store_.leave(j.key, j.name, j.fill);
-  }
+  stop_sharing(j);
   j.fill->release();
 }
 

@@ -83,6 +83,9 @@ class ResponseCache {
                                                       cache::HeaderFields fields,
                                                       const cache::Freshness& freshness,
                                                       bool by_coding);
+  // Whether the origin's answer to one may answer another: only what need not be validated.
+  [[nodiscard]] bool may_share(const StoredHead& head, const Request& r) const;
+  void stop_sharing(Job& job);
   void release(Job& job);
   static void let_go(Job& job, bool truncated);
 
@@ -90,7 +93,7 @@ class ResponseCache {
               const std::shared_ptr<const void>& owner, CacheResult result,
               const cache::CacheStatus& status);
   void answer_range(Exchange& e, const Request& r, const StoredResponse& stored);
-  void write_head(Exchange& e, const StoredHead& head, CacheResult result);
+  void write_head(Exchange& e, const Request& r, const StoredHead& head, CacheResult result);
   void follow(Exchange& e, const Request& r, const std::shared_ptr<CacheFill>& fill,
               const std::shared_ptr<Wakeup>& wakeup, bool leads, cache::CacheStatus status);
   void take_over(Exchange& e, const Request& r, const std::shared_ptr<FillExchange>& from);
