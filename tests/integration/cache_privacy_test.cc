@@ -121,6 +121,22 @@ TEST(CachePrivacy, AnUnsafeRequestInvalidatesThoughItWouldUpgrade) {
   EXPECT_EQ(get(gateway.port(), "/").body, "answer 3");
 }
 
+// Behind a proxy that ends TLS: what redirects to https must not answer requests that came by it.
+TEST(CachePrivacy, RequestsByTlsAndWithoutShareNothing) {
+  const Upstream origin([](UpstreamExchange& e) {
+    const std::string fields = "Cache-Control: max-age=60\r\n";
+    e.send(e.request.header("X-Forwarded-Proto") == "https"
+               ? ok("page", fields)
+               : "HTTP/1.1 301 Moved Permanently\r\nLocation: https://a/\r\n" + fields +
+                     "Content-Length: 0\r\n\r\n");
+  });
+  const Gateway gateway(proxy_to(origin, kCached));
+  EXPECT_EQ(get(gateway.port(), "/", "X-Forwarded-Proto: http\r\n").status, 301);
+  EXPECT_EQ(get(gateway.port(), "/", "X-Forwarded-Proto: https\r\n").body, "page");
+  EXPECT_EQ(get(gateway.port(), "/", "X-Forwarded-Proto: https\r\n").header("X-Cache"), "HIT");
+  EXPECT_EQ(get(gateway.port(), "/", "X-Forwarded-Proto: http\r\n").header("X-Cache"), "HIT");
+}
+
 TEST(CachePrivacy, NoSpellingHidesAPageFromAPurge) {
   const NumberedOrigin origin("Cache-Control: max-age=60\r\n");
   const Gateway gateway(

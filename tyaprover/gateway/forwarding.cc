@@ -158,7 +158,10 @@ bool is_trusted(std::span<const Network> trusted, const http::PeerAddress& peer)
 void identify_client(Exchange& e, std::span<const Network> trusted) {
   e.peer_trusted = is_trusted(trusted, e.peer);
   e.client = e.peer.text();
+  e.scheme = "http";
   if (!e.peer_trusted) return;
+  const std::string_view protocols = join_values(e, KnownField::x_forwarded_proto);
+  if (iequals(trim(protocols.substr(protocols.rfind(',') + 1)), "https")) e.scheme = "https";
   std::string_view list = join_values(e, KnownField::x_forwarded_for);
   while (!list.empty()) {
     const std::size_t comma = list.rfind(',');

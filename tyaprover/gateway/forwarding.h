@@ -27,8 +27,9 @@ namespace tyaprover::gateway {
 [[nodiscard]] bool is_trusted(std::span<const Network> trusted,
                               const http::PeerAddress& peer) noexcept;
 
-// Sets exchange.peer_trusted and exchange.client: the rightmost X-Forwarded-For entry that is no
-// trusted proxy, only when the peer itself is trusted (R6.3).
+// Sets exchange.peer_trusted; exchange.client: the rightmost X-Forwarded-For entry that is no
+// trusted proxy; and exchange.scheme: what the last X-Forwarded-Proto says. Both only when the peer
+// itself is trusted (R6.3).
 void identify_client(http::Exchange& exchange, std::span<const Network> trusted);
 
 // Own hops in Via; above kMaxHops the request goes in circles (R6.2).

@@ -200,6 +200,27 @@ TEST_F(ForwardingTest, ClientIsTheRightmostStranger) {
   }
 }
 
+TEST_F(ForwardingTest, TheSchemeIsWhatATrustedPeerSays) {
+  struct Case {
+    const char* peer;
+    const char* protocol;
+    const char* scheme;
+  };
+  for (const Case& c : {
+           Case{"10.1.1.1", "https", "https"},
+           Case{"10.1.1.1", "HTTPS", "https"},
+           Case{"10.1.1.1", "http, https", "https"},
+           Case{"10.1.1.1", "https, http", "http"},
+           Case{"10.1.1.1", "wss", "http"},
+           Case{"192.0.2.9", "https", "http"},
+       }) {
+    receive(
+        "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: " + std::string(c.protocol) + "\r\n\r\n",
+        c.peer);
+    EXPECT_EQ(e_.scheme, c.scheme) << c.peer << " / " << c.protocol;
+  }
+}
+
 TEST(Contains, ComparesWholeAndPartialBytesOfThePrefix) {
   const std::vector<Network> networks = {*parse_network("172.16.0.0/12"), *parse_network("::1")};
   const auto in = [&](const char* text) { return contains(networks, address(text, 1).bytes()); };
