@@ -1,7 +1,6 @@
 #include "tyaprover/cli/admin_client.h"
 
 #include <chrono>
-#include <optional>
 
 #include "tyaprover/gateway/yaml_tree.h"
 #include "tyaprover/http/client.h"
@@ -108,9 +107,8 @@ http::Task<void> run(http::Worker& worker, http::ConnectionPool& pool, Call& cal
 std::string detail_of(const Call& call) {
   const gateway::YamlTree problem = gateway::read_yaml(call.body);  // JSON is YAML
   if (problem.root != nullptr) {
-    for (const gateway::YamlNode::Entry& entry : problem.root->entries) {
-      if (entry.key == "detail" && !entry.value->text.empty()) return entry.value->text;
-    }
+    const auto* const detail = gateway::entry_of(*problem.root, "detail");
+    if (detail != nullptr && !detail->value->text.empty()) return detail->value->text;
   }
   return "the gateway answered " + std::to_string(call.status);
 }

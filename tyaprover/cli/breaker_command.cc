@@ -16,10 +16,9 @@ using gateway::YamlNode;
 
 // The answers are JSON, which is YAML.
 std::string text_of(const YamlNode& breaker, std::string_view name) {
-  for (const YamlNode::Entry& entry : breaker.entries) {
-    if (entry.key == name && entry.value->kind == YamlNode::Kind::scalar) return entry.value->text;
-  }
-  return "-";
+  const YamlNode::Entry* const entry = gateway::entry_of(breaker, name);
+  const bool known = entry != nullptr && entry->value->kind == YamlNode::Kind::scalar;
+  return known ? entry->value->text : "-";
 }
 
 void print_table(const YamlNode& breakers, std::ostream& out) {

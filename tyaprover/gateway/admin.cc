@@ -7,6 +7,7 @@
 #include "tyaprover/base/parse.h"
 #include "tyaprover/base/time_format.h"
 #include "tyaprover/gateway/access.h"
+#include "tyaprover/gateway/json_reply.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/http/target.h"
 #include "tyaprover/trace/value_text.h"
@@ -14,7 +15,6 @@
 namespace tyaprover::gateway {
 namespace {
 
-using http::KnownField;
 using http::Method;
 using http::Reason;
 
@@ -111,14 +111,6 @@ void write_span(JsonWriter& json, const trace::TraceNode& node) {
   json.end_array().end_object();
 }
 
-void reply_json(http::Exchange& e, std::string& body) {
-  body += '\n';
-  e.response.status = 200;
-  e.response.fields.add(KnownField::content_type, "application/json");
-  e.response.fields.add(KnownField::cache_control, "no-store");
-  e.response.content = e.arena.store(body);
-}
-
 }  // namespace
 
 AdminApi::AdminApi(const Config& config, const GatewayTracing& tracing, const CacheAdmin& cache,
@@ -163,7 +155,7 @@ void AdminApi::answer(filters::Exchange& e, const filters::ReplyOptions& reply) 
     if (!may_change(e, reply)) return;
     return cache_.purge(e, reply);
   }
-  const bool moves_breaker = !all_breakers_.empty() && path.starts_with(all_breakers_ + "/");
+  const bool moves_breaker = route_of(path) == one_breaker_;
   const bool reads = e.request.method_id == Method::get || e.request.method_id == Method::head;
   if (moves_breaker ? e.request.method_id != Method::post : !reads) {
     filters::reply(e, Reason::method_not_allowed, "this path cannot do that", reply);
@@ -218,8 +210,7 @@ bool AdminApi::may_change(http::Exchange& e, const filters::ReplyOptions& reply)
 }
 
 void AdminApi::list_breakers(http::Exchange& e) const {
-  std::string body = to_json(breakers_.registry().all_stats());
-  reply_json(e, body);
+  reply_json(e, to_json(breakers_.registry().all_stats()));
 }
 
 void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
@@ -237,19 +228,13 @@ void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
     return;
   }
   const CausedBy cause(&e);  // nobody isolates a breaker here, so no change is refused
-  if (action == "open") {
-    if (!breakers_.rejects(name)) {
-      filters::reply(e, Reason::bad_request,
-                     "the breaker's mode lets everything pass, and nothing would close it again",
-                     reply);
-      return;
-    }
-    breaker->open();
-  } else if (action == "close") {
-    static_cast<void>(breaker->close());
-  } else if (action == "reset") {
-    static_cast<void>(breaker->reset());
-  } else {
+  if (action == "open" && breaker->options().mode != resilience::BreakerMode::normal) {
+    filters::reply(e, Reason::bad_request,
+                   "the breaker's mode lets everything pass, and nothing would close it again",
+                   reply);
+    return;
+  }
+  if (!move_by_hand(*breaker, action)) {
     filters::reply(e, Reason::no_route, "a circuit breaker can be opened, closed and reset", reply);
     return;
   }
@@ -259,8 +244,7 @@ void AdminApi::change_breaker(filters::Exchange& e, std::string_view rest,
              {"client", e.client},
              {"by", has_key(config_.api_key, e) ? "key" : "loopback"},
              {"request_id", e.request_id}});
-  std::string body = to_json(breaker->stats());
-  reply_json(e, body);
+  reply_json(e, to_json(breaker->stats()));
 }
 
 void AdminApi::list_traces(http::Exchange& e, const filters::ReplyOptions& reply) const {

@@ -1,11 +1,11 @@
 #include "tyaprover/gateway/banner.h"
 
-#include <algorithm>
 #include <chrono>
 
 #include "tyaprover/base/json_writer.h"
 #include "tyaprover/base/time_format.h"
 #include "tyaprover/gateway/cache_admin.h"
+#include "tyaprover/gateway/test_routes.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -58,7 +58,8 @@ std::vector<std::string> own_paths(const Config& config) {
     paths.insert(paths.end(), {health, health + "/live", health + "/ready"});
   }
   if (config.environment != Environment::production) {
-    paths.insert(paths.end(), {"/test/failing-endpoint", "/test/circuit-breaker"});
+    paths.emplace_back(TestRoutes::kFailing);
+    paths.emplace_back(TestRoutes::kBreaker);
   }
   return paths;
 }

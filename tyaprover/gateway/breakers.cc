@@ -1,6 +1,5 @@
 #include "tyaprover/gateway/breakers.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "tyaprover/base/parse.h"
@@ -68,6 +67,19 @@ CircuitBreakerOptions breaker_options(const AppConfig& app) {
   return options;
 }
 
+bool move_by_hand(CircuitBreaker& breaker, std::string_view action) {
+  if (action == "open") {
+    breaker.open();
+  } else if (action == "close") {
+    static_cast<void>(breaker.close());
+  } else if (action == "reset") {
+    static_cast<void>(breaker.reset());
+  } else {
+    return false;
+  }
+  return true;
+}
+
 Breakers::Breakers(const Config& config, metrics::Registry& metrics)
     : ejections_(metrics.counter("tyaprover_upstream_ejections_total",
                                  "Times that a target was left out for what it answered.",
@@ -80,7 +92,6 @@ Breakers::Breakers(const Config& config, metrics::Registry& metrics)
     const std::string name = options.name;
     upstreams_.push_back({.app = app.name,
                           .outliers = outlier_options(app.ejection),
-                          .mode = app.breaker.mode,
                           .breaker = registry_.register_breaker(name, std::move(options)),
                           .health = nullptr});
   }
@@ -93,12 +104,6 @@ Breakers::Breakers(const Config& config, metrics::Registry& metrics)
   metrics.add_collector("upstream_ejections", [this](metrics::Collection& out) { collect(out); });
 }
 
-bool Breakers::rejects(std::string_view name) const noexcept {
-  return std::none_of(upstreams_.begin(), upstreams_.end(), [&](const Upstream& upstream) {
-    return upstream.mode != resilience::BreakerMode::normal && upstream.breaker->name() == name;
-  });
-}
-
 std::shared_ptr<PassiveHealth> Breakers::targets_changed(std::size_t app,
                                                          const TargetList& targets) {
   Upstream& upstream = upstreams_[app];
@@ -106,6 +111,11 @@ std::shared_ptr<PassiveHealth> Breakers::targets_changed(std::size_t app,
   const std::lock_guard lock(mutex_);
   upstream.health = health;
   return health;
+}
+
+std::shared_ptr<PassiveHealth> Breakers::health_of(const Upstream& upstream) const {
+  const std::lock_guard lock(mutex_);
+  return upstream.health;
 }
 
 void Breakers::note_ejection(std::string_view app, const PassiveHealth& health,
@@ -122,12 +132,8 @@ void Breakers::note_ejection(std::string_view app, const PassiveHealth& health,
 }
 
 void Breakers::compare_targets(TimePoint now) {
-  for (Upstream& upstream : upstreams_) {
-    std::shared_ptr<PassiveHealth> health;
-    {
-      const std::lock_guard lock(mutex_);
-      health = upstream.health;
-    }
+  for (const Upstream& upstream : upstreams_) {
+    const std::shared_ptr<PassiveHealth> health = health_of(upstream);
     if (health == nullptr) continue;
     for (const PassiveHealth::Ejection& ejection : health->evaluate(now)) {
       note_ejection(upstream.app, *health, ejection);
@@ -154,11 +160,7 @@ CheckResult Breakers::check() const {
 void Breakers::collect(metrics::Collection& out) const {
   const TimePoint now = SteadyClock::instance().now();
   for (const Upstream& upstream : upstreams_) {
-    std::shared_ptr<PassiveHealth> health;
-    {
-      const std::lock_guard lock(mutex_);
-      health = upstream.health;
-    }
+    const std::shared_ptr<PassiveHealth> health = health_of(upstream);
     if (health == nullptr) continue;
     for (std::size_t i = 0; i < health->targets().size(); ++i) {
       out.gauge("tyaprover_upstream_target_ejected",

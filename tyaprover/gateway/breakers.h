@@ -10,10 +10,7 @@
 //   auto permit = breakers.upstream(app).try_acquire(worker.now());
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,6 +29,9 @@ namespace tyaprover::gateway {
 // The library's options for an app's breaker.
 [[nodiscard]] resilience::CircuitBreakerOptions breaker_options(const AppConfig& app);
 
+// Opens, closes or resets it; false for any other action. REQUIRES: nobody isolates it.
+bool move_by_hand(resilience::CircuitBreaker& breaker, std::string_view action);
+
 class Breakers {
  public:
   Breakers(const Config& config, metrics::Registry& metrics);
@@ -45,9 +45,6 @@ class Breakers {
   // Null in production.
   [[nodiscard]] resilience::CircuitBreaker* test() noexcept { return test_.get(); }
   [[nodiscard]] resilience::BreakerRegistry& registry() noexcept { return registry_; }
-
-  // Whether the breaker of that name ever rejects a call: breaker.mode.
-  [[nodiscard]] bool rejects(std::string_view name) const noexcept;
 
   // The passive health of an app's new list of targets. To be called by one thread at a time.
   std::shared_ptr<PassiveHealth> targets_changed(std::size_t app, const TargetList& targets);
@@ -64,11 +61,11 @@ class Breakers {
   struct Upstream {
     std::string app;
     resilience::OutlierOptions outliers;
-    resilience::BreakerMode mode;
     std::shared_ptr<resilience::CircuitBreaker> breaker;
     std::shared_ptr<PassiveHealth> health;  // guarded by mutex_
   };
 
+  [[nodiscard]] std::shared_ptr<PassiveHealth> health_of(const Upstream& upstream) const;
   void collect(metrics::Collection& out) const;
 
   metrics::CounterFamily& ejections_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "tyaprover/base/text.h"
 #include "tyaprover/cache/cache_stats.h"
 #include "tyaprover/filters/cache_url.h"
+#include "tyaprover/gateway/json_reply.h"
 #include "tyaprover/gateway/log.h"
 #include "tyaprover/http/target.h"
 
@@ -19,7 +19,6 @@ namespace {
 using filters::CacheResult;
 using filters::Purge;
 using filters::ResponseStoreStats;
-using http::KnownField;
 using http::Reason;
 
 constexpr std::array<std::string_view, 5> kSelectors = {"key", "prefix", "pattern", "tag", "all"};
@@ -61,14 +60,6 @@ Result<PurgeRequest, std::string> read_purge(std::string_view query) {
     request.purge = value == "true" ? Purge::soft : Purge::hard;
   }
   return request;
-}
-
-void reply_json(http::Exchange& e, std::string& body) {
-  body += '\n';
-  e.response.status = 200;
-  e.response.fields.add(KnownField::content_type, "application/json");
-  e.response.fields.add(KnownField::cache_control, "no-store");
-  e.response.content = e.arena.store(body);
 }
 
 void write_results(JsonWriter& json, const std::array<std::uint64_t, filters::kCacheResults>& n) {

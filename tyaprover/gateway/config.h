@@ -8,6 +8,7 @@
 //   if (!loaded) print_errors(loaded.error());
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -42,6 +43,11 @@ struct StatusRange {
   int last = 0;
   bool operator==(const StatusRange&) const = default;
 };
+[[nodiscard]] inline bool contain(const std::vector<StatusRange>& ranges, int status) noexcept {
+  return std::any_of(ranges.begin(), ranges.end(), [status](const StatusRange& range) {
+    return status >= range.first && status <= range.last;
+  });
+}
 
 // One upstream address as written: http://host:port or http+unix:///path.
 struct Target {

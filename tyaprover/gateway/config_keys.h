@@ -76,17 +76,18 @@ enum class KeyType {
 
 template <class T>
 using FieldOf = T& (*)(ConfigView);
-using Field = std::variant<
-    FieldOf<bool>, FieldOf<int>, FieldOf<unsigned>, FieldOf<std::uint64_t>,
-    FieldOf<std::optional<std::uint64_t>>, FieldOf<double>, FieldOf<std::optional<double>>,
-    FieldOf<Nanos>, FieldOf<std::optional<Nanos>>, FieldOf<std::string>,
-    FieldOf<std::optional<std::string>>, FieldOf<Environment>, FieldOf<Balance>,
-    FieldOf<HealthCheckType>, FieldOf<resilience::BreakerMode>, FieldOf<LogFormat>,
-    FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>,
-    FieldOf<filters::Semconv>, FieldOf<filters::CacheMode>, FieldOf<cache::OddAge>,
-    FieldOf<std::optional<cache::SetCookiePolicy>>, FieldOf<std::vector<std::string>>,
-    FieldOf<std::vector<std::uint64_t>>, FieldOf<std::vector<filters::SkipRule>>,
-    FieldOf<std::vector<Network>>, FieldOf<std::vector<StatusRange>>, FieldOf<std::vector<Target>>>;
+using Field =
+    std::variant<FieldOf<bool>, FieldOf<int>, FieldOf<unsigned>, FieldOf<std::uint64_t>,
+                 FieldOf<double>, FieldOf<std::optional<double>>, FieldOf<Nanos>,
+                 FieldOf<std::optional<Nanos>>, FieldOf<std::string>,
+                 FieldOf<std::optional<std::string>>, FieldOf<Environment>, FieldOf<Balance>,
+                 FieldOf<HealthCheckType>, FieldOf<resilience::BreakerMode>, FieldOf<LogFormat>,
+                 FieldOf<metrics::Naming>, FieldOf<ExporterProtocol>, FieldOf<filters::TraceTrust>,
+                 FieldOf<filters::Semconv>, FieldOf<filters::CacheMode>, FieldOf<cache::OddAge>,
+                 FieldOf<std::optional<cache::SetCookiePolicy>>, FieldOf<std::vector<std::string>>,
+                 FieldOf<std::vector<std::uint64_t>>, FieldOf<std::vector<filters::SkipRule>>,
+                 FieldOf<std::vector<Network>>, FieldOf<std::vector<StatusRange>>,
+                 FieldOf<std::vector<Target>>>;
 
 struct ConfigKey {
   std::string_view path;  // "timeouts.connect"; an app's keys without what stands before them

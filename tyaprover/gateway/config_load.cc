@@ -222,11 +222,6 @@ class Loader {
 
   // Sections and values.
 
-  [[nodiscard]] static const YamlNode::Entry* entry_of(const YamlNode& map, std::string_view key) {
-    const auto found = std::ranges::find(map.entries, key, &YamlNode::Entry::key);
-    return found == map.entries.end() ? nullptr : &*found;
-  }
-
   // An empty section is one whose settings are all commented out.
   bool is_map_or_nothing(const Source& source, const YamlNode& node, std::string_view what) {
     if (node.kind == YamlNode::Kind::map || node.kind == YamlNode::Kind::null) return true;

@@ -1,6 +1,5 @@
 #include "tyaprover/gateway/gateway_tracing.h"
 
-#include <algorithm>
 #include <atomic>
 #include <utility>
 #include <vector>
@@ -63,8 +62,7 @@ class GuardedTransport final : public trace::HttpTransport {
   [[nodiscard]] trace::HttpReply post(const trace::HttpPost& request, TimePoint deadline) override {
     auto permit = breaker_.try_acquire();
     if (!permit) {
-      const auto left = std::chrono::ceil<std::chrono::seconds>(permit.error().retry_after);
-      return {.retry_after = std::to_string(std::max<std::int64_t>(left.count(), 1)),
+      return {.retry_after = std::to_string(whole_seconds(permit.error().retry_after).count()),
               .error = "the circuit breaker " + breaker_.name() + " is open"};
     }
     trace::HttpReply reply = inner_->post(request, deadline);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <string>
-#include <string_view>
+#include <thread>
 #include <utility>
 
 #include "tyaprover/base/ids.h"
@@ -11,6 +11,7 @@
 #include "tyaprover/http/client.h"
 #include "tyaprover/http/task.h"
 #include "tyaprover/http/worker.h"
+#include "tyaprover/resilience/backoff.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -19,12 +20,8 @@ using http::IoError;
 using http::ReadHead;
 using http::Task;
 
-// `time`, up to a tenth shorter or longer: gateways that began together do not go on together.
-Nanos scattered(Nanos time) {
-  constexpr std::uint64_t kSteps = 2001;
-  const auto thousandths = 900 + static_cast<std::int64_t>(random_u64() % kSteps) / 10;
-  return time / 1000 * thousandths;
-}
+// The share by which an interval is scattered: gateways that began together do not go on together.
+constexpr double kScatter = 0.1;
 
 http::ClientOptions client_options(const HealthCheckConfig& check) {
   return {.buffer = 4 * 1024, .write = check.timeout, .max_idle = 0};
@@ -70,8 +67,8 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
       if (w.stopped_) break;
       w.judge(problem);
       // From begin to begin; a check that takes all its time is not followed by the next at once.
-      const TimePoint next =
-          std::max(begun + scattered(check.interval), w.worker_.now() + check.interval / 10);
+      const Nanos interval = resilience::scatter(check.interval, kScatter, random_u64());
+      const TimePoint next = std::max(begun + interval, w.worker_.now() + check.interval / 10);
       w.worker_.timers().set(w.pause_, next);
       co_await w.wake_;
       w.wake_.clear();
@@ -120,10 +117,7 @@ class HealthChecker::Watch : public std::enable_shared_from_this<Watch> {
       }
       const int status = c.head().status;
       if (status < 200) continue;
-      const std::vector<StatusRange>& good = app_.health_check.statuses;
-      const bool passed = std::any_of(good.begin(), good.end(), [status](const StatusRange& range) {
-        return status >= range.first && status <= range.last;
-      });
+      const bool passed = contain(app_.health_check.statuses, status);
       co_return passed ? std::string() : "status " + std::to_string(status);
     }
   }

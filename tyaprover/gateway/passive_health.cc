@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::array<Nanos, 4> kPassedOver = {2s, 4s, 8s, 10s};
 
-bool same_place(const UpstreamTarget& a, const UpstreamTarget& b) {
-  return a.endpoint == b.endpoint && a.authority == b.authority;
-}
-
 }  // namespace
 
 resilience::OutlierOptions outlier_options(const EjectionConfig& config) {

@@ -4,14 +4,13 @@
 // Asking and a success take no lock and do not allocate. A new list makes a new object, which takes
 // over what is known of the targets that stay.
 //
-//   PassiveHealth health(ejection_options(app), targets, nullptr);
+//   PassiveHealth health(outlier_options(app.ejection), targets, nullptr);
 //   if (health.is_usable(i, now)) …
 //   if (auto ejected = health.record(i, failed, now)) log(*ejected);
 #pragma once
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>

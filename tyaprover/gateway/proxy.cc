@@ -24,7 +24,6 @@
 #include "tyaprover/gateway/retries.h"
 #include "tyaprover/gateway/tunnel.h"
 #include "tyaprover/http/worker.h"
-#include "tyaprover/trace/http_exporter.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -241,7 +240,6 @@ class Proxying {
   [[nodiscard]] TryEnd end_of(const Failure& failure);
   [[nodiscard]] bool keeps_body() const noexcept;
   [[nodiscard]] bool is_repeatable(bool answered) const noexcept;
-  [[nodiscard]] Nanos retry_after(const Failure& failure);
   [[nodiscard]] WorkerTarget* pick_again(Tried tried);
   void discard_response(WorkerTarget& target);
   Task<bool> rewind();
@@ -292,7 +290,7 @@ Task<void> Proxying::run() {
   }
   set_deadline();
   hash_ = upstream_.hash_of(e_);
-  resilience::RetrySequence retries(shared.retries.options(), worker_.now());
+  resilience::RetrySequence retries(shared.retries.options(), begun_);
   std::array<WorkerTarget*, kMaxTries> tried{};
   std::size_t tries = 0;
   WorkerTarget* target = upstream_.pick({}, hash_);
@@ -317,8 +315,10 @@ Task<void> Proxying::run() {
     }
     std::optional<Nanos> pause;
     if (next != nullptr) {
-      pause =
-          retries.next({.retry_after = retry_after(failure)}, resilience::Deadline(e_.deadline));
+      const Nanos wanted = failure.reason == Reason::none
+                               ? retry_after(connection().head().fields).value_or(Nanos(0))
+                               : Nanos(0);
+      pause = retries.next({.retry_after = wanted}, resilience::Deadline(e_.deadline));
       if (!pause) shared.retries.denied.fetch_add(1, std::memory_order_relaxed);
     }
     if (!pause) {
@@ -384,15 +384,6 @@ bool Proxying::is_repeatable(bool answered) const noexcept {
   // An answer is only given up for another one when the request is sure to be complete.
   if (answered && !upload_->done->is_set()) return false;
   return !upload_->whole || e_.request_body->trailers() == nullptr;
-}
-
-// How long the answer asks to be left alone.
-Nanos Proxying::retry_after(const Failure& failure) {
-  if (failure.reason != Reason::none) return Nanos(0);
-  const http::Field* const field = connection().head().fields.find(http::KnownField::retry_after);
-  if (field == nullptr) return Nanos(0);
-  const auto wanted = trace::parse_retry_after(field->value, std::chrono::system_clock::now());
-  return wanted.value_or(Nanos(0));
 }
 
 // The target of a further try, which is another one if that is possible. Null: there is none, or

@@ -1,6 +1,9 @@
 #include "tyaprover/gateway/retries.h"
 
 #include <algorithm>
+#include <chrono>
+
+#include "tyaprover/trace/http_exporter.h"
 
 namespace tyaprover::gateway {
 
@@ -13,9 +16,7 @@ bool may_retry(const RetryConfig& config, const TryEnd& end) noexcept {
   if (!end.repeatable) return false;
   switch (end.reason) {
     case http::Reason::none:
-      return std::any_of(config.statuses.begin(), config.statuses.end(), [&](const StatusRange& r) {
-        return end.status >= r.first && end.status <= r.last;
-      });
+      return contain(config.statuses, end.status);
     case http::Reason::upstream_reset:
     case http::Reason::upstream_protocol_error:
     case http::Reason::upstream_response_timeout:
@@ -23,6 +24,12 @@ bool may_retry(const RetryConfig& config, const TryEnd& end) noexcept {
     default:
       return false;
   }
+}
+
+std::optional<Nanos> retry_after(const http::Fields& response) {
+  const http::Field* const field = response.find(http::KnownField::retry_after);
+  if (field == nullptr) return std::nullopt;
+  return trace::parse_retry_after(field->value, std::chrono::system_clock::now());
 }
 
 SharedRetries::SharedRetries(const RetryConfig& config)

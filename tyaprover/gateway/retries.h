@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "tyaprover/gateway/config.h"
 #include "tyaprover/http/parser.h"
@@ -32,6 +31,9 @@ struct TryEnd {
 [[nodiscard]] bool may_repeat(const RetryConfig& config, http::Method method) noexcept;
 // Whether this end is one that another try may mend.
 [[nodiscard]] bool may_retry(const RetryConfig& config, const TryEnd& end) noexcept;
+
+// How long a response asks to be left alone (RFC 9110 §10.2.3); nothing if it does not.
+[[nodiscard]] std::optional<Nanos> retry_after(const http::Fields& response);
 
 class SharedRetries {
  public:

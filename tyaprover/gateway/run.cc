@@ -495,9 +495,7 @@ class Gateway {
       if (address && address->kind == ListenAddress::Kind::unix_socket)
         ::unlink(address->path.c_str());
     }
-    const bool fills_ended = std::all_of(units_.begin(), units_.end(),
-                                         [](const auto& u) { return u->fills_ended.load(); });
-    if (!all_empty() || !fills_ended) {
+    if (!all_empty() || !fills_ended()) {
       // A connection that does not even end when it is cut holds its worker; the process ends all
       // the same.
       log_writer_->flush(1s);
@@ -518,10 +516,11 @@ class Gateway {
       unit->fills_ended = false;
       unit->worker.post([&u = *unit] { u.end_fills(); });
     }
-    wait_until(std::chrono::steady_clock::now() + 1s, [this] {
-      return std::all_of(units_.begin(), units_.end(),
-                         [](const auto& u) { return u->fills_ended.load(); });
-    });
+    wait_until(std::chrono::steady_clock::now() + 1s, [this] { return fills_ended(); });
+  }
+  [[nodiscard]] bool fills_ended() const {
+    return std::all_of(units_.begin(), units_.end(),
+                       [](const auto& u) { return u->fills_ended.load(); });
   }
 
   void cut(const std::function<bool()>& all_empty) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "tyaprover/gateway/json_reply.h"
 #include "tyaprover/gateway/upstream_breaker.h"
 #include "tyaprover/gateway/yaml_tree.h"
 #include "tyaprover/http/worker.h"
@@ -10,13 +11,10 @@
 namespace tyaprover::gateway {
 namespace {
 
-using http::KnownField;
 using http::Method;
 using http::Reason;
 using resilience::CircuitBreaker;
 
-constexpr std::string_view kFailing = "/test/failing-endpoint";
-constexpr std::string_view kBreaker = "/test/circuit-breaker";
 constexpr std::size_t kMostBody = 4096;
 
 // The request's body; nothing if it is too long or does not come.
@@ -37,10 +35,8 @@ std::optional<std::string> action_in(const std::string& body) {
   if (!tree.problems.empty()) return std::nullopt;
   if (tree.root == nullptr || tree.root->kind == YamlNode::Kind::null) return std::string();
   if (tree.root->kind != YamlNode::Kind::map) return std::nullopt;
-  for (const YamlNode::Entry& entry : tree.root->entries) {
-    if (entry.key == "action") return entry.value->text;
-  }
-  return std::string();
+  const YamlNode::Entry* const action = entry_of(*tree.root, "action");
+  return action == nullptr ? std::string() : action->value->text;
 }
 
 // False if there is no such action.
@@ -54,16 +50,7 @@ bool move(CircuitBreaker& breaker, std::string_view action) {
     }
     return true;
   }
-  if (action == "open") {
-    breaker.open();
-  } else if (action == "close") {
-    static_cast<void>(breaker.close());
-  } else if (action == "reset") {
-    static_cast<void>(breaker.reset());
-  } else {
-    return false;
-  }
-  return true;
+  return move_by_hand(breaker, action);
 }
 
 void fail(filters::Exchange& e, CircuitBreaker& breaker, const filters::ReplyOptions& reply) {
@@ -108,10 +95,7 @@ http::Task<void> TestRoutes::answer(filters::Exchange& e, const filters::ReplyOp
                    reply);
     co_return;
   }
-  e.response.status = 200;
-  e.response.fields.add(KnownField::content_type, "application/json");
-  e.response.fields.add(KnownField::cache_control, "no-store");
-  e.response.content = e.arena.store(to_json(breaker->stats()) + "\n");
+  reply_json(e, to_json(breaker->stats()));
 }
 
 }  // namespace tyaprover::gateway

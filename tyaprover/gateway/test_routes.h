@@ -19,6 +19,9 @@ namespace tyaprover::gateway {
 
 class TestRoutes {
  public:
+  static constexpr std::string_view kFailing = "/test/failing-endpoint";
+  static constexpr std::string_view kBreaker = "/test/circuit-breaker";
+
   explicit TestRoutes(Breakers& breakers) : breakers_(breakers) {}
 
   // The path if it is one of these, for labels; empty if not.

@@ -10,6 +10,7 @@
 #include "tyaprover/base/ids.h"
 #include "tyaprover/http/address.h"
 #include "tyaprover/http/worker.h"
+#include "tyaprover/resilience/backoff.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -92,8 +93,7 @@ void WorkerUpstream::update(const std::shared_ptr<PassiveHealth>& health) {
   std::vector<std::unique_ptr<WorkerTarget>> updated;
   for (const auto& target : health->targets()) {
     const auto same = std::find_if(targets_.begin(), targets_.end(), [&](const auto& known) {
-      return known != nullptr && known->target->endpoint == target->endpoint &&
-             known->target->authority == target->authority;
+      return known != nullptr && same_place(*known->target, *target);
     });
     if (same != targets_.end()) {
       updated.push_back(std::move(*same));
@@ -168,7 +168,7 @@ bool WorkerUpstream::is_first_choice(const WorkerTarget& target, TimePoint now) 
     return false;
   }
   const double share = target.target->state->share(now, app_.health_check.slow_start);
-  return share >= 1 || static_cast<double>(random_u64() >> 11) * 0x1p-53 < share;
+  return share >= 1 || resilience::unit_interval(random_u64()) < share;
 }
 
 WorkerTarget* WorkerUpstream::pick_by_hash(std::uint64_t hash) {

@@ -38,7 +38,6 @@ class TargetState {
   TargetState() = default;
   explicit TargetState(const AppConfig& app) {
     set_limit(limit_, app.concurrency.max_in_flight_per_target, app.concurrency);
-    most_ = app.concurrency.max_in_flight_per_target;
   }
 
   [[nodiscard]] bool is_healthy() const noexcept {
@@ -54,11 +53,10 @@ class TargetState {
   [[nodiscard]] double share(TimePoint now, Nanos slow_start) const noexcept;
   // Of the requests that it is given at once; null if there is none.
   [[nodiscard]] resilience::Bulkhead* limit() noexcept { return limit_ ? &*limit_ : nullptr; }
-  [[nodiscard]] bool is_full() const noexcept { return limit_ && limit_->in_flight() >= most_; }
+  [[nodiscard]] bool is_full() const noexcept { return limit_ && limit_->is_full(); }
 
  private:
   std::optional<resilience::Bulkhead> limit_;
-  unsigned most_ = 0;
   std::atomic<bool> healthy_{true};
   std::atomic<TimePoint::rep> back_at_{0};  // 0: it was never away
 };
@@ -74,6 +72,10 @@ struct UpstreamTarget {
   unsigned weight = 1;
   std::shared_ptr<TargetState> state = std::make_shared<TargetState>();
 };
+// Whether what is known of the one holds for the other.
+[[nodiscard]] inline bool same_place(const UpstreamTarget& a, const UpstreamTarget& b) {
+  return a.endpoint == b.endpoint && a.authority == b.authority;
+}
 
 // The addresses of one configured target; blocks on the resolver when it is a name. Empty: not
 // found, and `problem` says why.

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "tyaprover/gateway/retries.h"
 #include "tyaprover/http/timer_wheel.h"
 #include "tyaprover/http/worker.h"
-#include "tyaprover/trace/http_exporter.h"
 
 namespace tyaprover::gateway {
 namespace {
@@ -36,11 +36,11 @@ Outcome outcome_of_body(BodyError error) noexcept {
   return Outcome::cancelled;
 }
 
+}  // namespace
+
 std::chrono::seconds whole_seconds(Nanos time) noexcept {
   return std::max(std::chrono::ceil<std::chrono::seconds>(time), std::chrono::seconds(1));
 }
-
-}  // namespace
 
 Outcome outcome_of(Reason reason) noexcept {
   switch (reason) {
@@ -165,10 +165,10 @@ void UpstreamBreaker::note_retry_after(filters::Exchange& exchange, const Target
     return;
   }
   const bool is_busy = head.status == 429 || head.status == 503;
-  const http::Field* const field =
-      is_busy ? head.fields.find(http::KnownField::retry_after) : nullptr;
-  if (field == nullptr) return target.health->asked_for_none(target.number);
-  const auto wanted = trace::parse_retry_after(field->value, std::chrono::system_clock::now());
+  if (!is_busy || !head.fields.has(http::KnownField::retry_after)) {
+    return target.health->asked_for_none(target.number);
+  }
+  const std::optional<Nanos> wanted = retry_after(head.fields);
   if (!wanted || *wanted <= Nanos(0)) return;
   const TimePoint now = worker_.now();
   const TimePoint until = now + std::min(*wanted, kMaxRetryAfter);

@@ -10,6 +10,7 @@
 //   breaker.judge_response(exchange, std::move(*permit), begun, target.standing, connection);
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -83,5 +84,8 @@ void reply_rejected(filters::Exchange& exchange, const AppConfig& app, Nanos ret
 // 503 circuit_open with Retry-After: whole seconds, at least one.
 void reply_circuit_open(filters::Exchange& exchange, std::string_view breaker, Nanos retry_after,
                         const filters::ReplyOptions& options);
+
+// For Retry-After: rounded up, at least one.
+[[nodiscard]] std::chrono::seconds whole_seconds(Nanos time) noexcept;
 
 }  // namespace tyaprover::gateway

@@ -10,6 +10,7 @@
 //   if (tree.root != nullptr) walk(*tree.root);
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -45,6 +46,11 @@ struct YamlNode {
   std::vector<const YamlNode*> items;  // sequence
   std::vector<Entry> entries;  // map, in the order of the file; the first of duplicate keys only
 };
+// Null if the map has no such key.
+[[nodiscard]] inline const YamlNode::Entry* entry_of(const YamlNode& map, std::string_view key) {
+  const auto found = std::ranges::find(map.entries, key, &YamlNode::Entry::key);
+  return found == map.entries.end() ? nullptr : &*found;
+}
 
 struct YamlProblem {
   YamlPlace place;

@@ -83,6 +83,7 @@ class Bulkhead : public Policy {
   [[nodiscard]] unsigned in_flight() const noexcept {
     return in_flight_of(counts_.load(std::memory_order_relaxed));
   }
+  [[nodiscard]] bool is_full() const noexcept { return in_flight() >= options_.limit; }
   [[nodiscard]] unsigned waiting() const noexcept {
     return waiting_of(counts_.load(std::memory_order_relaxed));
   }
