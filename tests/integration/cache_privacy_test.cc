@@ -149,6 +149,19 @@ TEST(CachePrivacy, NoSpellingHidesAPageFromAPurge) {
   EXPECT_EQ(get(gateway.port(), "/page?id=1").body, "answer 2");
 }
 
+TEST(CachePrivacy, AUrlIsPurgedByAnyOfItsSpellings) {
+  const NumberedOrigin origin("Cache-Control: max-age=60\r\n");
+  const Gateway gateway(
+      proxy_to(origin.upstream(), "cache: {mode: rfc9111, query_drop: [\"utm_*\"]}\n"));
+  EXPECT_EQ(get(gateway.port(), "/page").body, "answer 1");
+  EXPECT_EQ(get(gateway.port(), "/page?utm_source=x").body, "answer 1");
+  const Response purged = fetch(gateway.port(),
+                                "DELETE /api/v1/cache?key=http://a/page%3Futm_source=y "
+                                "HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(purged.json()["removed"], 1);
+  EXPECT_EQ(get(gateway.port(), "/page").body, "answer 2");
+}
+
 TEST(CachePrivacy, VariantsGoToThoseWhomTheyWereMadeFor) {
   const NumberedOrigin origin("Cache-Control: max-age=60\r\nVary: Cookie, Accept-Language\r\n");
   const Gateway gateway(proxy_to(origin.upstream(), kCached));

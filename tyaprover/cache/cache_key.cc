@@ -18,12 +18,6 @@ void append_lower_part(std::string& key, std::string_view part) {
   for (char& c : std::span(key).last(part.size())) c = to_lower(c);
 }
 
-std::string_view without_default_port(std::string_view host, std::string_view scheme) noexcept {
-  const std::string_view port = iequals(scheme, "https") ? ":443" : ":80";
-  if (host.ends_with(port)) host.remove_suffix(port.size());
-  return host;
-}
-
 std::string_view parameter_name(std::string_view parameter) noexcept {
   return parameter.substr(0, parameter.find('='));
 }
@@ -34,6 +28,12 @@ bool matches(std::string_view name, std::string_view pattern) noexcept {
 }
 
 }  // namespace
+
+std::string_view without_default_port(std::string_view host, std::string_view scheme) noexcept {
+  const std::string_view port = iequals(scheme, "https") ? ":443" : ":80";
+  if (host.ends_with(port)) host.remove_suffix(port.size());
+  return host;
+}
 
 std::string cache_key(const CacheKeyParts& parts) {
   std::string key;
@@ -78,6 +78,13 @@ std::string apply_query_rules(std::string_view query, const QueryRules& rules) {
     out += kept[i];
   }
   return out;
+}
+
+void apply_query_rules(CacheKeyParts& parts, const QueryRules& rules, std::string& kept) {
+  if (!parts.has_query || (rules.drop.empty() && !rules.sort)) return;
+  kept = apply_query_rules(parts.query, rules);
+  parts.has_query = !kept.empty() || parts.query.empty();
+  parts.query = kept;
 }
 
 std::string_view cookie_value(HeaderFields request, std::string_view name) noexcept {

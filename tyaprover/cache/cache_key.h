@@ -17,6 +17,10 @@
 
 namespace tyaprover::cache {
 
+// `host` without the port that stands for `scheme` anyway.
+[[nodiscard]] std::string_view without_default_port(std::string_view host,
+                                                    std::string_view scheme) noexcept;
+
 struct CacheKeyParts {
   std::string_view scheme;  // http or https, in any case
   std::string_view host;    // with or without port; compared in lower case, a default port dropped
@@ -38,6 +42,9 @@ struct QueryRules {
 };
 // `query` without the parameters that do not matter. Without rules it is as sent.
 [[nodiscard]] std::string apply_query_rules(std::string_view query, const QueryRules& rules);
+// The same to the query of `parts`, which has none when nothing of it is left; `kept` holds what
+// is. Without rules it allocates nothing.
+void apply_query_rules(CacheKeyParts& parts, const QueryRules& rules, std::string& kept);
 
 // The value of a cookie of that name in the request's Cookie fields (RFC 6265 §5.4); empty without.
 [[nodiscard]] std::string_view cookie_value(HeaderFields request, std::string_view name) noexcept;

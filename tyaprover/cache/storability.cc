@@ -178,16 +178,19 @@ std::vector<HeaderField> storable_fields(HeaderFields response, const FieldSelec
   return kept;
 }
 
+bool is_withheld(HeaderFields stored, std::string_view name) noexcept {
+  bool withheld = false;
+  for_each_no_cache_field(
+      stored, [&](std::string_view listed) { withheld = withheld || iequals(trim(listed), name); });
+  return withheld;
+}
+
 std::vector<HeaderField> reusable_without_validation(HeaderFields stored) {
   std::vector<HeaderField> kept;
   kept.reserve(stored.size());
   for (std::size_t i = 0; i < stored.size(); ++i) {
     const HeaderField field = stored[i];
-    bool withheld = false;
-    for_each_no_cache_field(stored, [&](std::string_view name) {
-      withheld = withheld || iequals(trim(name), field.name);
-    });
-    if (!withheld) kept.push_back(field);
+    if (!is_withheld(stored, field.name)) kept.push_back(field);
   }
   return kept;
 }

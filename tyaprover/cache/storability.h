@@ -88,6 +88,8 @@ struct FieldSelection {
 [[nodiscard]] std::vector<HeaderField> storable_fields(HeaderFields response,
                                                        const FieldSelection& selection = {});
 
+// Named by no-cache="…": not to be sent without validation (§5.2.2.4).
+[[nodiscard]] bool is_withheld(HeaderFields stored, std::string_view name) noexcept;
 // `stored` without the fields that no-cache="…" names (§5.2.2.4).
 [[nodiscard]] std::vector<HeaderField> reusable_without_validation(HeaderFields stored);
 

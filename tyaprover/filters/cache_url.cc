@@ -16,12 +16,12 @@ std::optional<std::string> key_of_url(std::string_view url, const cache::QueryRu
   const std::size_t question = url.find('?');
   parts.path = url.substr(0, question);
   if (parts.path.empty()) parts.path = "/";
-  std::string query;
   if (question != std::string_view::npos) {
-    query = cache::apply_query_rules(url.substr(question + 1), rules);
-    parts.query = query;
+    parts.query = url.substr(question + 1);
     parts.has_query = true;
   }
+  std::string query;
+  cache::apply_query_rules(parts, rules, query);
   return cache::cache_key(parts);
 }
 

@@ -1,7 +1,5 @@
 #include "tyaprover/filters/error_reply.h"
 
-#include <charconv>
-#include <cstdint>
 #include <string>
 
 #include "tyaprover/base/json_writer.h"
@@ -50,12 +48,6 @@ std::string_view public_detail(Reason reason) noexcept {
       return {};
   }
   return {};
-}
-
-std::string_view store_number(http::Arena& arena, std::int64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  return arena.store({digits, static_cast<std::size_t>(end - digits)});
 }
 
 struct Problem {
@@ -150,7 +142,7 @@ void reply(http::Exchange& exchange, int status, Reason reason, std::string_view
   const std::string_view word = to_string(reason);
   const Problem problem{
       .type = word.empty() ? "about:blank" : exchange.arena.concat({"urn:tyaprover:reason:", word}),
-      .status_text = store_number(exchange.arena, status),
+      .status_text = exchange.arena.store_number(status),
       .title = http::status_phrase(status),
       .detail = detail,
       .reason = word,
@@ -175,7 +167,7 @@ void reply(http::Exchange& exchange, int status, Reason reason, std::string_view
   response.fields.add(KnownField::cache_control, "no-store");
   if (options.retry_after) {
     response.fields.add(KnownField::retry_after,
-                        store_number(exchange.arena, options.retry_after->count()));
+                        exchange.arena.store_number(options.retry_after->count()));
   }
   response.content = exchange.arena.store(scratch);
 }

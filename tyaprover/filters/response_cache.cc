@@ -12,7 +12,7 @@
 #include "tyaprover/filters/response_cache.h"
 
 #include <algorithm>
-#include <charconv>
+#include <functional>
 #include <utility>
 
 #include "tyaprover/base/text.h"
@@ -67,13 +67,17 @@ class NoClient final : public http::ConnectionControl {
   std::function<void()> gone_;
 };
 
-std::string_view store_number(http::Arena& arena, std::int64_t value) {
-  char* const begin = arena.allocate(20);
-  return {begin, static_cast<std::size_t>(std::to_chars(begin, begin + 20, value).ptr - begin)};
-}
-
 bool is_tag_field(std::string_view name) noexcept {
   return iequals(name, "surrogate-key") || iequals(name, "cache-tag");
+}
+
+// What an origin says to caches, or a cache before it of itself: it ends here.
+bool ends_here(std::string_view name, const ResponseCacheOptions& options) noexcept {
+  return iequals(name, "x-cache") || (!options.tag_fields && is_tag_field(name));
+}
+
+void remove_what_ends_here(http::Fields& fields, const ResponseCacheOptions& options) {
+  fields.remove_if([&](const http::Field& field) { return ends_here(field.name, options); });
 }
 
 std::vector<std::string> tags_of(HeaderFields response) {
@@ -111,22 +115,32 @@ bool has_cookie(HeaderFields request, std::string_view name) noexcept {
   return found;
 }
 
-std::string_view path_of(const http::RequestHead& request) noexcept {
-  return request.path.empty() ? std::string_view("/") : request.path;
+cache::QueryRules query_rules(const ResponseCacheOptions& options) {
+  return {options.query_drop, options.query_sort};
+}
+
+// `query` holds what the rules leave of it.
+cache::CacheKeyParts key_parts(const http::Exchange& e, const ResponseCacheOptions& options,
+                               std::string& query) {
+  const http::RequestHead& request = e.request;
+  cache::CacheKeyParts parts{.scheme = e.scheme,
+                             .host = request.authority,
+                             .path = request.path.empty() ? std::string_view("/") : request.path,
+                             .query = request.query,
+                             .has_query = request.has_query,
+                             .additions = {}};
+  cache::apply_query_rules(parts, query_rules(options), query);
+  return parts;
 }
 
 // The URL of a client's exchange, as the rules leave it, in the form in which we keep URLs.
 std::string url_of(const http::Exchange& e, const ResponseCacheOptions& options) {
-  std::string url = to_lower(e.scheme) + "://";
-  std::string host = to_lower(e.request.authority);
-  const std::string_view port = e.scheme == "https" ? ":443" : ":80";
-  if (host.ends_with(port)) host.resize(host.size() - port.size());
-  url.append(host).append(path_of(e.request));
-  const std::string query =
-      cache::apply_query_rules(e.request.query, {options.query_drop, options.query_sort});
-  if (e.request.has_query && (!query.empty() || e.request.query.empty())) {
-    url.append("?").append(query);
-  }
+  std::string query;
+  const cache::CacheKeyParts parts = key_parts(e, options, query);
+  std::string url = to_lower(parts.scheme);
+  url.append("://").append(to_lower(cache::without_default_port(parts.host, parts.scheme)));
+  url.append(parts.path);
+  if (parts.has_query) url.append("?").append(parts.query);
   return url;
 }
 
@@ -145,10 +159,11 @@ bool is_aged(const StoredHead& head) noexcept {
 }
 
 cache::Freshness freshness_of(const ResponseCacheOptions& options, int status, HeaderFields fields,
+                              const cache::ResponseControl& control,
                               const cache::ExchangeTimes& times) {
   cache::FreshnessOptions how{.heuristic = options.heuristic, .odd_age = options.odd_age};
   if (options.mode == CacheMode::forced) how.forced_lifetime = options.ttl;
-  cache::Freshness f = cache::evaluate_freshness(status, fields, times, how);
+  cache::Freshness f = cache::evaluate_freshness(status, fields, control, times, how);
   if (options.mode == CacheMode::forced && options.override_origin) {
     f.always_validate = f.never_stale = false;
   }
@@ -301,18 +316,8 @@ bool ResponseCache::is_skipped(const Exchange& e, const Request& r) const {
 
 void ResponseCache::build_key(const Exchange& e, Request& r) {
   const ResponseCacheOptions& options = r.options;
-  cache::CacheKeyParts parts{.scheme = e.scheme,
-                             .host = e.request.authority,
-                             .path = path_of(e.request),
-                             .query = e.request.query,
-                             .has_query = e.request.has_query,
-                             .additions = {}};
   std::string query;
-  if (!options.query_drop.empty() || options.query_sort) {
-    query = cache::apply_query_rules(e.request.query, {options.query_drop, options.query_sort});
-    parts.query = query;
-    parts.has_query = parts.has_query && (!query.empty() || e.request.query.empty());
-  }
+  cache::CacheKeyParts parts = key_parts(e, options, query);
   std::vector<HeaderField> additions;
   for (const std::string& name : options.key_headers) {
     additions.push_back({name, r.fields.first(name).value_or("")});
@@ -332,13 +337,12 @@ ResponseCache::Way ResponseCache::look_up(Exchange& e, Request& r) {
     r.passed_as = CacheResult::bypass;
     r.why.forward = ForwardReason::method;
     if (e.request.method == "PURGE" && options.purge_method) {
-      build_key(e, r);
       const std::size_t removed =
-          store_.erase(url_of(e, r.options), Purge::hard, {options.query_drop, options.query_sort});
+          store_.erase(url_of(e, options), Purge::hard, query_rules(options));
       e.response.status = 200;
       e.response.fields.add(KnownField::content_type, "application/json");
       e.response.content = e.arena.concat(
-          {"{\"removed\":", store_number(e.arena, static_cast<std::int64_t>(removed)), "}\n"});
+          {"{\"removed\":", e.arena.store_number(static_cast<std::int64_t>(removed)), "}\n"});
       return Way::answered;
     }
     return Way::past;
@@ -417,9 +421,7 @@ Task<void> ResponseCache::pass(Exchange& e, Origin& origin, Request& r) {
     invalidate(e, r);
     if (r.head) learn_from_head(e, r);
   }
-  if (!r.options.tag_fields) {
-    e.response.fields.remove_if([](const http::Field& field) { return is_tag_field(field.name); });
-  }
+  remove_what_ends_here(e.response.fields, r.options);
   r.why.forward_status = e.response.status;
   note(e, r, r.passed_as, r.why);
 }
@@ -430,7 +432,7 @@ void ResponseCache::invalidate(const Exchange& e, const Request& r) {
   const HeaderFields response(e.response.fields);
   for (const std::string& url : cache::invalidated_uris(e.request.method, url_of(e, r.options),
                                                         e.response.status, response)) {
-    store_.erase(url, Purge::hard, {r.options.query_drop, r.options.query_sort});
+    store_.erase(url, Purge::hard, query_rules(r.options));
   }
 }
 
@@ -453,7 +455,6 @@ void ResponseCache::note(Exchange& e, const Request& r, CacheResult result,
                          const CacheStatus& status) {
   count(counters_.results[r.app][static_cast<std::size_t>(result)]);
   e.cache = log_word(result);
-  if (e.response.fields.find("X-Cache") != nullptr) e.response.fields.remove("X-Cache");
   if (r.options.x_cache) e.response.fields.add("X-Cache", to_string(result));
   if (!r.options.cache_status) return;
   status_.clear();
@@ -465,7 +466,7 @@ void ResponseCache::note(Exchange& e, const Request& r, CacheResult result,
 
 void ResponseCache::add_age(Exchange& e, const StoredHead& head) {
   const Nanos age = cache::current_age(head.freshness, head.stored, worker_.now());
-  e.response.fields.add(KnownField::age, store_number(e.arena, cache::age_seconds(age)));
+  e.response.fields.add(KnownField::age, e.arena.store_number(cache::age_seconds(age)));
 }
 
 void ResponseCache::write_head(Exchange& e, const Request& r, const StoredHead& head,
@@ -477,10 +478,10 @@ void ResponseCache::write_head(Exchange& e, const Request& r, const StoredHead& 
 }
 
 void ResponseCache::answer(Exchange& e, const Request& r, const StoredResponse& stored,
-                           const std::shared_ptr<const void>& owner, CacheResult result,
+                           std::shared_ptr<const void> owner, CacheResult result,
                            const CacheStatus& status) {
   const StoredHead& head = *stored.head;
-  e.response.content_owner = owner;
+  e.response.content_owner = std::move(owner);
   const bool is_success = head.status >= 200 && head.status < 300;
   if (r.conditional && is_success &&
       cache::evaluate_precondition(r.fields, head.fields, head.received) ==
@@ -564,25 +565,23 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
   bool waited = false;
 
   for (;;) {
-    auto job = new_job(e, r);
-    bool leads = alone;
-    if (!alone) {
-      const ResponseStore::Joined joined = store_.join(r.key, job->name);
-      job->fill = joined.fill;
-      leads = joined.leads;
+    std::string name;
+    ResponseStore::Joined joined;
+    if (alone) {
+      joined = {std::make_shared<CacheFill>(), true};
     } else {
-      job->name.clear();
-      job->fill = std::make_shared<CacheFill>();
+      name = fill_name(r);
+      joined = store_.join(r.key, name);
     }
-    const std::shared_ptr<CacheFill> fill = job->fill;
+    const std::shared_ptr<CacheFill> fill = joined.fill;
+    const bool leads = joined.leads;
     fill->watch(wakeup);
     std::shared_ptr<FillExchange> own;
     if (leads) {
-      job->exchange = new_fill_exchange(e, r);
+      auto job = new_job(e, r, fill, std::move(name));
       own = job->exchange;
       spawn(run(std::move(job), origin));
     } else {
-      job.reset();
       waited = true;
       worker_.timers().set(patience, limit);
     }
@@ -622,7 +621,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
         const StoredResponse stored = fill->stored();
         if (!stored) {  // too large to be stored, and all there already
           again = !leads;
-          if (leads) follow(e, r, fill, wakeup, leads, status);
+          if (leads) follow(e, r, fill, wakeup, status);
           break;
         }
         if (!leads && !may_share(*stored.head, r)) {
@@ -643,7 +642,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
           again = true;
           break;
         }
-        follow(e, r, fill, wakeup, leads, status);
+        follow(e, r, fill, wakeup, status);
         break;
       }
       case CacheFill::State::failed: {
@@ -688,7 +687,7 @@ Task<void> ResponseCache::fetch(Exchange& e, Origin& origin, Request& r) {
 
 // The answer is still coming.
 void ResponseCache::follow(Exchange& e, const Request& r, const std::shared_ptr<CacheFill>& fill,
-                           const std::shared_ptr<Wakeup>& wakeup, bool leads, CacheStatus status) {
+                           const std::shared_ptr<Wakeup>& wakeup, CacheStatus status) {
   const CacheFill::Head head = fill->head();
   status.forward_status = head.head->status;
   status.stored = true;
@@ -699,7 +698,7 @@ void ResponseCache::follow(Exchange& e, const Request& r, const std::shared_ptr<
   } else {
     e.response.body = http::BodyPtr(new FollowingBody(fill, wakeup, head.length));
   }
-  if (!leads || is_aged(*head.head)) add_age(e, *head.head);
+  if (r.shares || is_aged(*head.head)) add_age(e, *head.head);
   note(e, r, CacheResult::miss, status);
 }
 
@@ -721,20 +720,17 @@ void ResponseCache::take_over(Exchange& e, const Request& r,
     }
     e.response.content = {};
   }
-  if (!r.options.tag_fields) {
-    e.response.fields.remove_if([](const http::Field& field) { return is_tag_field(field.name); });
-  }
+  remove_what_ends_here(e.response.fields, r.options);
   CacheStatus status = r.why;
   status.forward_status = e.response.status;
   note(e, r, CacheResult::miss, status);
 }
 
 void ResponseCache::refresh(const Exchange& e, Origin& origin, const Request& r) {
-  auto job = new_job(e, r);
-  const ResponseStore::Joined joined = store_.join(r.key, job->name, true);
+  std::string name = fill_name(r);
+  const ResponseStore::Joined joined = store_.join(r.key, name, true);
   if (!joined.leads) return;
-  job->fill = joined.fill;
-  job->exchange = new_fill_exchange(e, r);
+  auto job = new_job(e, r, joined.fill, std::move(name));
   job->exchange->leader_waits = false;
   job->is_refresh = true;
   if (const Nanos time = e.settings->request_timeout.timeout; time > Nanos(0)) {
@@ -746,25 +742,29 @@ void ResponseCache::refresh(const Exchange& e, Origin& origin, const Request& r)
 // --- the side that fills
 // --------------------------------------------------------------------------------
 
-std::unique_ptr<ResponseCache::Job> ResponseCache::new_job(const Exchange& e, const Request& r) {
-  auto job = std::make_unique<Job>(Job{.fill = nullptr,
-                                       .exchange = nullptr,
-                                       .options = r.options,
-                                       .coding = r.coding,
-                                       .key = r.key,
-                                       .name = r.key,
-                                       .url = url_of(e, r.options),
-                                       .stale = {},
-                                       .erasures = store_.erasures(r.key)});
-  if (r.variant != nullptr) job->stale = *r.variant;
-  // Requests that select different variants do not wait for each other.
-  job->name += coding_key(r.coding);
+// Requests that select different variants do not wait for each other.
+std::string ResponseCache::fill_name(const Request& r) {
+  std::string name = r.key + coding_key(r.coding);
   if (r.entry && !r.entry->variants.empty()) {
     const cache::VaryNames& names = r.entry->variants.front().head->variant.names();
     const cache::VariantOptions options{&coding_key(r.coding)};
-    job->name += cache::VariantKey(names, r.fields, options).text();
+    name += cache::VariantKey(names, r.fields, options).text();
   }
-  return job;
+  return name;
+}
+
+std::unique_ptr<ResponseCache::Job> ResponseCache::new_job(const Exchange& e, const Request& r,
+                                                           std::shared_ptr<CacheFill> fill,
+                                                           std::string name) {
+  return std::make_unique<Job>(Job{.fill = std::move(fill),
+                                   .exchange = new_fill_exchange(e, r),
+                                   .options = r.options,
+                                   .coding = r.coding,
+                                   .key = r.key,
+                                   .name = std::move(name),
+                                   .url = url_of(e, r.options),
+                                   .stale = r.variant != nullptr ? *r.variant : StoredResponse(),
+                                   .erasures = store_.erasures(r.key)});
 }
 
 // All that the origin's call looks at, in memory of its own.
@@ -836,7 +836,7 @@ Task<void> ResponseCache::run(std::unique_ptr<Job> job, Origin& origin) {
     j.exchange->response.clear();
     reply(*j.exchange, Reason::internal_error, "the handler failed", reply_);
   }
-  if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
+  leave(j);
   store_.unreserve(j.reserved);
   if (!j.exchange->leader_waits) {
     let_go(j, false);
@@ -940,12 +940,8 @@ void ResponseCache::renew(Job& j, const cache::ExchangeTimes& times) {
   if (!x.response.fields.has(KnownField::date)) {
     std::erase_if(fields, [](const HeaderField& field) { return iequals(field.name, "date"); });
   }
-  cache::Freshness freshness = freshness_of(j.options, old.status, fields, times);
-  const cache::ResponseControl control = cache::response_control(fields);
-  const cache::StoreDecision decision = cache::decide_store(
-      {.method = "GET", .target = j.url, .fields = x.request.fields},
-      {.status = old.status, .fields = fields}, control, freshness, store_policy(j.options));
-  const bool stays = decision == cache::StoreDecision::store;
+  cache::Freshness freshness;
+  const bool stays = is_storable(j, old.status, fields, times, freshness);
   if (!stays) freshness.always_validate = true;  // it is for nobody else
   StoredResponse renewed = j.stale;
   auto head = make_head(j, old.status, fields, freshness, old.by_coding);
@@ -958,16 +954,24 @@ void ResponseCache::renew(Job& j, const cache::ExchangeTimes& times) {
   } else {
     store_.drop(j.key, j.stale.head);
   }
-  if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
+  leave(j);
   j.fill->complete(std::move(renewed), true);
+}
+
+bool ResponseCache::is_storable(const Job& j, int status, HeaderFields fields,
+                                const cache::ExchangeTimes& times, cache::Freshness& freshness) {
+  const cache::ResponseControl control = cache::response_control(fields);
+  freshness = freshness_of(j.options, status, fields, control, times);
+  return cache::decide_store(
+             {.method = "GET", .target = j.url, .fields = j.exchange->request.fields},
+             {.status = status, .fields = fields}, control, freshness,
+             store_policy(j.options)) == cache::StoreDecision::store;
 }
 
 bool ResponseCache::may_store(Job& j, const cache::ExchangeTimes& times,
                               cache::Freshness& freshness) {
   FillExchange& x = *j.exchange;
   const ResponseCacheOptions& options = j.options;
-  const HeaderFields fields(x.response.fields);
-  freshness = freshness_of(options, x.response.status, fields, times);
   if (x.response.tunnel || x.response.status == 206) return false;
   // Another app stood in for this one.
   if (x.breaker == resilience::to_string(resilience::BreakerState::open)) return false;
@@ -976,11 +980,7 @@ bool ResponseCache::may_store(Job& j, const cache::ExchangeTimes& times,
                 static_cast<std::uint64_t>(x.response.status)) == options.status_codes.end()) {
     return false;
   }
-  const cache::ResponseControl control = cache::response_control(fields);
-  const cache::StoreDecision decision = cache::decide_store(
-      {.method = "GET", .target = j.url, .fields = x.request.fields},
-      {.status = x.response.status, .fields = fields}, control, freshness, store_policy(options));
-  if (decision != cache::StoreDecision::store) return false;
+  if (!is_storable(j, x.response.status, x.response.fields, times, freshness)) return false;
   const auto length = x.response.body ? x.response.body->length()
                                       : std::optional<std::uint64_t>(x.response.content.size());
   if (!length) return true;
@@ -997,9 +997,7 @@ std::shared_ptr<StoredHead> ResponseCache::make_head(const Job& j, int status, H
   const bool strip = j.options.set_cookie_policy() == cache::SetCookiePolicy::strip;
   std::vector<HeaderField> fields = cache::storable_fields(from, {.strip_set_cookie = strip});
   std::vector<std::string> tags = tags_of(from);
-  std::erase_if(fields, [&](const HeaderField& field) {
-    return iequals(field.name, "x-cache") || (!j.options.tag_fields && is_tag_field(field.name));
-  });
+  std::erase_if(fields, [&](const HeaderField& field) { return ends_here(field.name, j.options); });
   char date[kImfFixdateSize];
   if (!HeaderFields(fields).has("date")) {
     write_imf_fixdate(
@@ -1043,9 +1041,7 @@ Task<void> ResponseCache::read_body(Job& j, std::shared_ptr<StoredHead> head) {
       }
       auto next = co_await body->read();
       if (!next) {
-        if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
-        let_go(j, true);
-        fill.break_off();
+        break_off(j);
         co_return;
       }
       piece = *next;
@@ -1059,7 +1055,7 @@ Task<void> ResponseCache::read_body(Job& j, std::shared_ptr<StoredHead> head) {
       stored = false;
       j.filler = std::make_shared<Wakeup>(worker_);
       fill.set_filler(j.filler);
-      if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
+      leave(j);
       if (!streaming) {
         streaming = true;
         fill.stream({head, length});
@@ -1071,9 +1067,7 @@ Task<void> ResponseCache::read_body(Job& j, std::shared_ptr<StoredHead> head) {
     const bool unwanted = !fill.is_followed() &&
                           (!stored || std::max(size, length.value_or(0)) > j.options.finish_fill);
     if (unwanted || j.given_up) {
-      if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
-      let_go(j, true);
-      fill.break_off();
+      break_off(j);
       co_return;
     }
     if (!stored) {
@@ -1090,7 +1084,7 @@ Task<void> ResponseCache::read_body(Job& j, std::shared_ptr<StoredHead> head) {
   if (stored) {
     response = {head, fill.join(), static_cast<std::size_t>(fill.size())};
     store_.put(j.key, j.url, response, j.erasures);
-    if (!j.name.empty()) store_.leave(j.key, j.name, j.fill);
+    leave(j);
   }
   fill.complete(std::move(response), false);
 }
@@ -1104,12 +1098,24 @@ bool ResponseCache::may_share(const StoredHead& head, const Request& r) const {
          cache::decide_reuse({}, freshness, age).reuse != Reuse::validate;
 }
 
+// Nobody joins it from now on.
+void ResponseCache::leave(Job& j) {
+  if (j.name.empty()) return;
+  store_.leave(j.key, j.name, j.fill);
+  j.name.clear();
+}
+
+void ResponseCache::break_off(Job& j) {
+  leave(j);
+  let_go(j, true);
+  j.fill->break_off();
+}
+
 // Nobody waits in vain for the next ones.
 void ResponseCache::stop_sharing(Job& j) {
   if (j.name.empty()) return;
   store_.note_uncacheable(j.key, worker_.now() + j.options.uncacheable_memory);
-  store_.leave(j.key, j.name, j.fill);
-  j.name.clear();
+  leave(j);
 }
 
 // The answer cannot be shared.

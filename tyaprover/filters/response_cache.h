@@ -12,7 +12,7 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -70,13 +70,19 @@ class ResponseCache {
 
   [[nodiscard]] std::shared_ptr<FillExchange> new_fill_exchange(const Exchange& e,
                                                                 const Request& r);
-  [[nodiscard]] std::unique_ptr<Job> new_job(const Exchange& e, const Request& r);
+  [[nodiscard]] std::unique_ptr<Job> new_job(const Exchange& e, const Request& r,
+                                             std::shared_ptr<CacheFill> fill, std::string name);
+  [[nodiscard]] static std::string fill_name(const Request& r);
   http::Task<void> run(std::unique_ptr<Job> job, Origin& origin);
   http::Task<void> run_job(Job& job, Origin& origin);
   http::Task<void> read_body(Job& job, std::shared_ptr<StoredHead> head);
   void refresh(const Exchange& e, Origin& origin, const Request& r);
   [[nodiscard]] bool confirm(Job& job);
   void renew(Job& job, const cache::ExchangeTimes& times);
+  // By its fields alone; how long it is fresh then.
+  [[nodiscard]] static bool is_storable(const Job& job, int status, cache::HeaderFields fields,
+                                        const cache::ExchangeTimes& times,
+                                        cache::Freshness& freshness);
   [[nodiscard]] bool may_store(Job& job, const cache::ExchangeTimes& times,
                                cache::Freshness& freshness);
   [[nodiscard]] std::shared_ptr<StoredHead> make_head(const Job& job, int status,
@@ -85,17 +91,19 @@ class ResponseCache {
                                                       bool by_coding);
   // Whether the origin's answer to one may answer another: only what need not be validated.
   [[nodiscard]] bool may_share(const StoredHead& head, const Request& r) const;
+  void leave(Job& job);
+  void break_off(Job& job);
   void stop_sharing(Job& job);
   void release(Job& job);
   static void let_go(Job& job, bool truncated);
 
   void answer(Exchange& e, const Request& r, const StoredResponse& stored,
-              const std::shared_ptr<const void>& owner, CacheResult result,
+              std::shared_ptr<const void> owner, CacheResult result,
               const cache::CacheStatus& status);
   void answer_range(Exchange& e, const Request& r, const StoredResponse& stored);
   void write_head(Exchange& e, const Request& r, const StoredHead& head, CacheResult result);
   void follow(Exchange& e, const Request& r, const std::shared_ptr<CacheFill>& fill,
-              const std::shared_ptr<Wakeup>& wakeup, bool leads, cache::CacheStatus status);
+              const std::shared_ptr<Wakeup>& wakeup, cache::CacheStatus status);
   void take_over(Exchange& e, const Request& r, const std::shared_ptr<FillExchange>& from);
   void note(Exchange& e, const Request& r, CacheResult result, const cache::CacheStatus& status);
   void add_age(Exchange& e, const StoredHead& head);

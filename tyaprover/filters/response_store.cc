@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "tyaprover/cache/target_uri.h"
 #include "tyaprover/filters/cache_url.h"
 #include "tyaprover/filters/stored_bytes.h"
 
@@ -158,7 +157,8 @@ void ResponseStore::forget_fills(std::string_view key) {
   std::erase_if(stripe.fills, [&](const auto& fill) { return fill.first.starts_with(key); });
 }
 
-void ResponseStore::forget_all_fills() {
+void ResponseStore::forget_all() {
+  all_erasures_.fetch_add(1, std::memory_order_acq_rel);
   for (FillStripe& stripe : fills_) {
     const std::lock_guard lock(stripe.mutex);
     stripe.fills.clear();
@@ -194,8 +194,7 @@ std::size_t ResponseStore::erase(std::string_view url, Purge purge,
 
 template <class F>
 std::size_t ResponseStore::erase_where(Purge purge, F&& matches) {
-  all_erasures_.fetch_add(1, std::memory_order_acq_rel);
-  forget_all_fills();
+  forget_all();
   if (purge == Purge::hard) {
     return responses_.invalidate_if(
         [&](std::string_view key, const Entry& entry) { return matches(key, *entry); });
@@ -226,8 +225,7 @@ std::size_t ResponseStore::erase_pattern(std::string_view pattern, Purge purge) 
 
 std::size_t ResponseStore::erase_tag(std::string_view tag, Purge purge) {
   if (purge == Purge::hard) {
-    all_erasures_.fetch_add(1, std::memory_order_acq_rel);
-    forget_all_fills();
+    forget_all();
     return responses_.invalidate_tag(tag);
   }
   return erase_where(purge, [&](std::string_view, const StoredVariants& s) {
@@ -241,8 +239,7 @@ std::size_t ResponseStore::erase_tag(std::string_view tag, Purge purge) {
 std::size_t ResponseStore::clear(Purge purge) {
   if (purge == Purge::soft)
     return erase_where(purge, [](std::string_view, const StoredVariants&) { return true; });
-  all_erasures_.fetch_add(1, std::memory_order_acq_rel);
-  forget_all_fills();
+  forget_all();
   return responses_.clear();
 }
 

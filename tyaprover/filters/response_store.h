@@ -83,7 +83,6 @@ class ResponseStore {
   explicit ResponseStore(ResponseStoreOptions options, std::size_t apps = 1);
 
   [[nodiscard]] cache::WallTime wall_now() const { return wall_clock_(); }
-  [[nodiscard]] std::size_t max_bytes() const noexcept { return max_bytes_; }
   // Lives as long as the store.
   [[nodiscard]] CacheCounters& add_worker();
 
@@ -101,7 +100,6 @@ class ResponseStore {
 
   // --- purging; each returns how many URLs it removed, or made stale ---
 
-  std::size_t erase_key(const std::string& key, Purge purge);
   // `url` as http://host/path?query; "#…" does not count. All variants, whatever is added to keys.
   std::size_t erase(std::string_view url, Purge purge, const cache::QueryRules& rules = {});
   std::size_t erase_prefix(std::string_view url_prefix, Purge purge);
@@ -163,9 +161,10 @@ class ResponseStore {
   [[nodiscard]] std::mutex& mutex_of(std::string_view key) {
     return key_mutexes_[hash(key) % kKeyStripes];
   }
+  std::size_t erase_key(const std::string& key, Purge purge);
   bool set_locked(const std::string& key, StoredVariants variants);
   void forget_fills(std::string_view key);
-  void forget_all_fills();
+  void forget_all();
   template <class F>
   std::size_t erase_where(Purge purge, F&& matches);
   static void expire(const StoredVariants& stored) noexcept;

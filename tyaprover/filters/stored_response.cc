@@ -3,20 +3,13 @@
 #include <algorithm>
 #include <array>
 
-#include "tyaprover/cache/cache_control.h"
+#include "tyaprover/cache/storability.h"
 
 namespace tyaprover::filters {
 namespace {
 
 // What an allocation costs beside its bytes.
 constexpr std::size_t kBlock = 32;
-
-bool is_withheld(cache::HeaderFields fields, std::string_view name) {
-  bool withheld = false;
-  cache::for_each_no_cache_field(
-      fields, [&](std::string_view listed) { withheld = withheld || iequals(trim(listed), name); });
-  return withheld;
-}
 
 }  // namespace
 
@@ -37,7 +30,7 @@ StoredHead::StoredHead(int status_code, cache::HeaderFields from) : status(statu
   };
   for (const bool withheld : {false, true}) {
     for (std::size_t i = 0; i < from.size(); ++i) {
-      if (is_withheld(from, from[i].name) != withheld) continue;
+      if (cache::is_withheld(from, from[i].name) != withheld) continue;
       const std::string_view name = keep(from[i].name);
       const std::string_view value = keep(from[i].value);
       fields.push_back({name, value, http::classify_field(name)});

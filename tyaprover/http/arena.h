@@ -7,7 +7,9 @@
 //   std::string_view value = arena.store("max-age=60");
 #pragma once
 
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <initializer_list>
 #include <memory>
@@ -39,6 +41,12 @@ class Arena {
       p += part.size();
     }
     return {begin, size};
+  }
+  // Its digits.
+  [[nodiscard]] std::string_view store_number(std::int64_t number) {
+    char digits[20];
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    return store({digits, static_cast<std::size_t>(end - digits)});
   }
   // Every view given out is dead after this.
   void reset() noexcept {
