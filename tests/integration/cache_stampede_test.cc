@@ -20,25 +20,6 @@ std::string cached(const Upstream& upstream, std::string_view more = "") {
                       std::string(more) + "}\n");
 }
 
-// Opens once; who passes waits until then.
-class Gate {
- public:
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    opened_.notify_all();
-  }
-  [[nodiscard]] bool pass() {
-    std::unique_lock lock(mutex_);
-    return opened_.wait_for(lock, 4 * kDeadline, [this] { return open_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable opened_;
-  bool open_ = false;
-};
-
 // Clients that ask for one address at once, each on a connection of its own.
 class Crowd {
  public:
@@ -67,10 +48,9 @@ class Crowd {
 [[nodiscard]] bool arrived_all(const Gateway& gateway, std::size_t clients) {
   return wait_until(
       [&] {
-        const std::string page = get(gateway.port(), "/metrics").body;
-        const std::string name = "\nhttp_connections_active ";
-        const std::size_t at = page.find(name);
-        return at != std::string::npos && std::stoul(page.substr(at + name.size())) > clients;
+        const std::string open =
+            sample_text(get(gateway.port(), "/metrics").body, "http_connections_active");
+        return !open.empty() && std::stoul(open) > clients;
       },
       4 * kDeadline);
 }
@@ -208,6 +188,7 @@ TEST(CacheStampede, WaitersAreServedWhenTheFirstClientLeaves) {
   Crowd crowd(gateway, 10);
   ASSERT_TRUE(arrived_all(gateway, 11));
   first[0].reset();
+  ASSERT_FALSE(gateway.wait_for_path("/slow").is_null()) << "the gateway has noticed";
   gate.open();
   for (const Response& response : crowd.responses()) EXPECT_EQ(response.body, "slow");
   EXPECT_EQ(upstream.request_count(), 1u);

@@ -135,14 +135,6 @@ TEST(Cache, RevalidatesWithTheOrigin) {
   EXPECT_EQ(get(gateway.port(), "/a").header("X-Cache"), "HIT");
 }
 
-// A script that answers when it is told to, and says when it was asked.
-struct Gate {
-  std::atomic<bool> open{false};
-  bool pass() const {
-    return wait_until([this] { return open.load(); });
-  }
-};
-
 TEST(Cache, OneRequestForAllWhoWaitAtOnce) {
   Gate gate;
   Upstream upstream([&](UpstreamExchange& e) {
@@ -161,7 +153,7 @@ TEST(Cache, OneRequestForAllWhoWaitAtOnce) {
   }
   ASSERT_TRUE(wait_until([&] { return upstream.request_count() == 1; }));
   clients.front()->close();  // perhaps the one that leads
-  gate.open = true;
+  gate.open();
   for (std::size_t i = 1; i < kClients; ++i) EXPECT_EQ(clients[i]->read_response().body, "slow");
   EXPECT_EQ(upstream.request_count(), 1u);
   EXPECT_EQ(get(gateway.port(), "/a").header("X-Cache"), "HIT");
@@ -184,7 +176,7 @@ TEST(Cache, WhatTheOriginTruncatesIsCutAndNotStored) {
   client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
   Response response = client.read_head();
   EXPECT_EQ(response.status, 200);
-  gate.open = true;
+  gate.open();
   client.read_body(response);
   EXPECT_FALSE(response.complete);
   EXPECT_FALSE(response.timed_out);
@@ -271,7 +263,7 @@ TEST(Cache, AFillThatNobodyWaitsForDoesNotHoldTheProcess) {
   }
   gateway.signal(SIGTERM);
   EXPECT_EQ(gateway.wait_for_exit(), 0);
-  gate.open = true;
+  gate.open();
 }
 
 }  // namespace

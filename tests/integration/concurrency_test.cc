@@ -56,10 +56,9 @@ class Concurrency : public ::testing::Test {
     clients_.back().send(request_for(target));
   }
   double metric(std::string_view series) const {
-    const std::string page = get(gateway_->port(), "/metrics").body;
-    const std::string start = "\n" + std::string(series) + " ";
-    const std::size_t at = page.find(start);
-    return at == std::string::npos ? -1 : std::stod(page.substr(at + start.size()));
+    const std::string text =
+        sample_text(get(gateway_->port(), "/metrics").body, std::string(series));
+    return text.empty() ? -1 : std::stod(text);
   }
   bool becomes(std::string_view series, double value) const {
     return wait_until([&] { return metric(series) == value; });

@@ -54,11 +54,9 @@ constexpr std::string_view kFast =
 
 // Of a checked target, as the metrics page says; empty when it does not.
 std::string healthy_metric(const Gateway& gateway, const CheckedUpstream& target) {
-  const std::string series =
-      "tyaprover_upstream_target_healthy{app=\"app\",target=\"" + target.address() + "\"} ";
-  const std::string page = get(gateway.port(), "/metrics").body;
-  const std::size_t at = page.find(series);
-  return at == std::string::npos ? "" : page.substr(at + series.size(), 1);
+  return sample_text(
+      get(gateway.port(), "/metrics").body,
+      "tyaprover_upstream_target_healthy{app=\"app\",target=\"" + target.address() + "\"}");
 }
 
 std::size_t answers_from(const Gateway& gateway, std::string_view name, int requests) {

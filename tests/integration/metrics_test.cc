@@ -32,10 +32,8 @@ std::string metrics_page(const Gateway& gateway, std::string_view query = "") {
 
 // The value of the one line that begins with this sample; NaN if there is none.
 double sample(const std::string& page, const std::string& name) {
-  const std::string line = "\n" + name + " ";
-  const std::size_t at = page.find(line);
-  if (at == std::string::npos) return NAN;
-  return std::stod(page.substr(at + line.size()));
+  const std::string text = sample_text(page, name);
+  return text.empty() ? NAN : std::stod(text);
 }
 
 std::string gunzip(std::string_view encoded) {

@@ -42,11 +42,10 @@ class Retries : public ::testing::Test {
     return tries_[std::string(target)];
   }
   double retried(std::string_view result) const {
-    const std::string page = get(gateway_->port(), "/metrics").body;
-    const std::string series =
-        "tyaprover_upstream_retries_total{app=\"app\",result=\"" + std::string(result) + "\"} ";
-    const std::size_t at = page.find(series);
-    return at == std::string::npos ? -1 : std::stod(page.substr(at + series.size()));
+    const std::string text = sample_text(
+        get(gateway_->port(), "/metrics").body,
+        "tyaprover_upstream_retries_total{app=\"app\",result=\"" + std::string(result) + "\"}");
+    return text.empty() ? -1 : std::stod(text);
   }
 
   // "/WHAT/…": the first try meets WHAT, further ones are answered. "/WHAT-always/…": every one.

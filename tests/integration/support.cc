@@ -1041,4 +1041,11 @@ std::string proxy_to(const Upstream& upstream, std::string_view settings) {
   return proxy_to(std::vector{upstream.url()}, settings);
 }
 
+std::string sample_text(const std::string& page, const std::string& series) {
+  const std::size_t at = page.find("\n" + series + " ");
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + series.size() + 2;
+  return page.substr(begin, page.find('\n', begin) - begin);
+}
+
 }  // namespace tyaprover::test

@@ -63,6 +63,26 @@ inline constexpr bool kSanitized = false;
 // True as soon as the condition holds, false when it still does not at the deadline.
 [[nodiscard]] bool wait_until(const std::function<bool()>& condition, Millis deadline = kDeadline);
 
+// What a script waits at until it is opened. Thread-safe.
+class Gate {
+ public:
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+  // False when it is still shut at the deadline.
+  bool pass(Millis deadline = 4 * kDeadline) {
+    std::unique_lock lock(mutex_);
+    return opened_.wait_for(lock, deadline, [this] { return open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
 // A directory that is removed with everything in it.
 class TempDir {
  public:
@@ -445,5 +465,9 @@ class Gateway {
 // One worker on a kernel port, one app for every host; `settings` are further top-level YAML lines.
 std::string proxy_to(const std::vector<std::string>& targets, std::string_view settings = "");
 std::string proxy_to(const Upstream& upstream, std::string_view settings = "");
+
+// The value of a sample of a metrics page (`name{labels}`), as it stands there; empty if it has
+// none.
+std::string sample_text(const std::string& page, const std::string& series);
 
 }  // namespace tyaprover::test

@@ -103,10 +103,8 @@ GatewayOptions traced(const std::vector<std::string>& targets, const std::string
 }
 
 double sample(const Gateway& gateway, const std::string& name) {
-  const std::string page = get(gateway.port(), "/metrics").body;
-  const std::string line = "\n" + name + " ";
-  const std::size_t at = page.find(line);
-  return at == std::string::npos ? NAN : std::stod(page.substr(at + line.size()));
+  const std::string text = sample_text(get(gateway.port(), "/metrics").body, name);
+  return text.empty() ? NAN : std::stod(text);
 }
 double dropped(const Gateway& gateway, const std::string& reason) {
   return sample(gateway, "tyaprover_trace_spans_dropped_total{reason=\"" + reason + "\"}");

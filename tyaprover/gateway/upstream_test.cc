@@ -205,7 +205,7 @@ TEST_F(WorkerUpstreamTest, ATargetThatCameBackGetsMoreAndMoreOfItsShare) {
     for (int i = 0; i < 10'000; ++i) taken += upstream_->pick({}) == back;
     return taken;
   };
-  // Half of what its share of the usual is. Six standard deviations are below 300.
+  // A twentieth of its usual share, which is half. Six standard deviations are below 300.
   EXPECT_NEAR(share(), 250, 150);
   clock_.advance(std::chrono::seconds(15));
   EXPECT_NEAR(share(), 2500, 300);
