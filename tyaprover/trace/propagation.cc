@@ -75,13 +75,13 @@ void Extractor::field(std::string_view name, std::string_view value) noexcept {
       if (is("b3")) return b3_.set(value);
       break;
     case 7:
-      if (is("baggage") && baggage_count_ < baggage_.size())
-        baggage_[baggage_count_++] = {{}, value};
+      if (is("baggage")) add_baggage({{}, value});
       break;
     case 10:
       if (is("tracestate")) {
         if (trim(value).empty()) return;
-        tracestate_[std::min(tracestate_count_++, tracestate_.size() - 1)] = value;
+        if (!tracestate_) tracestate_.emplace();
+        (*tracestate_)[std::min(tracestate_count_++, tracestate_->size() - 1)] = value;
         return;
       }
       if (is("x-b3-flags")) return b3_flags_.set(value);
@@ -104,10 +104,14 @@ void Extractor::field(std::string_view name, std::string_view value) noexcept {
       break;
   }
   if (name.size() > kUberBaggage.size() &&
-      iequals(name.substr(0, kUberBaggage.size()), kUberBaggage) &&
-      baggage_count_ < baggage_.size()) {
-    baggage_[baggage_count_++] = {name.substr(kUberBaggage.size()), value};
+      iequals(name.substr(0, kUberBaggage.size()), kUberBaggage)) {
+    add_baggage({name.substr(kUberBaggage.size()), value});
   }
+}
+
+void Extractor::add_baggage(const BaggageField& field) noexcept {
+  if (!baggage_) baggage_.emplace();
+  if (baggage_count_ < baggage_->size()) (*baggage_)[baggage_count_++] = field;
 }
 
 Extracted Extractor::finish() const {
@@ -144,7 +148,7 @@ std::optional<SpanContext> Extractor::trace_context() const {
     return context;
   }
   std::string buffer;
-  const auto state = TraceState::join(std::span(tracestate_).first(tracestate_count_), buffer);
+  const auto state = TraceState::join(std::span(*tracestate_).first(tracestate_count_), buffer);
   return state && !state->empty() ? context->with_trace_state(*state) : context;
 }
 
@@ -244,7 +248,8 @@ std::optional<SpanContext> Extractor::xray() const {
 
 Baggage Extractor::baggage() const {
   Baggage baggage;
-  for (const BaggageField& field : std::span(baggage_).first(baggage_count_)) {
+  if (!baggage_) return baggage;
+  for (const BaggageField& field : std::span(*baggage_).first(baggage_count_)) {
     const Propagator format = field.key.empty() ? Propagator::baggage : Propagator::jaeger;
     if (!propagators_.has(format)) continue;
     // An uberctx- value is encoded as a baggage member's is.
@@ -292,19 +297,21 @@ std::string_view InjectedFields::write(std::initializer_list<std::string_view> p
 }
 
 void InjectedFields::add_trace(const SpanContext& context, Propagator propagator) noexcept {
+  if (propagator == Propagator::baggage) return;
+  if (propagator == Propagator::tracecontext) {
+    char text[TraceContext::kSize];
+    TraceContext::write(text, context);
+    add("traceparent", write({{text, sizeof(text)}}));
+    if (!context.trace_state().empty()) add("tracestate", context.trace_state());
+    return;
+  }
   const auto trace_hex = context.trace_id().to_hex();
   const auto span_hex = context.span_id().to_hex();
   const std::string_view trace_id(trace_hex.data(), trace_hex.size());
   const std::string_view span_id(span_hex.data(), span_hex.size());
   const std::string_view sampled = context.is_sampled() ? "1" : "0";
   switch (propagator) {
-    case Propagator::tracecontext: {
-      char text[TraceContext::kSize];
-      TraceContext::write(text, context);
-      add("traceparent", write({{text, sizeof(text)}}));
-      if (!context.trace_state().empty()) add("tracestate", context.trace_state());
-      return;
-    }
+    case Propagator::tracecontext:
     case Propagator::baggage:
       return;
     case Propagator::b3:

@@ -100,6 +100,7 @@ class Extractor {
     std::string_view value;
   };
 
+  void add_baggage(const BaggageField& field) noexcept;
   [[nodiscard]] std::optional<SpanContext> trace_context() const;
   [[nodiscard]] std::optional<SpanContext> b3_single(std::optional<bool>& sampled) const;
   [[nodiscard]] std::optional<SpanContext> b3_multi(std::optional<bool>& sampled) const;
@@ -115,11 +116,12 @@ class Extractor {
   Single b3_flags_;
   Single uber_trace_id_;
   Single xray_;
+  // Made when the first of them comes: most requests have none, and it would be most of the work.
   // More lines than a state may have members are more than any valid state needs.
   std::size_t tracestate_count_ = 0;
-  std::array<std::string_view, 33> tracestate_;
+  std::optional<std::array<std::string_view, 33>> tracestate_;
   std::size_t baggage_count_ = 0;
-  std::array<BaggageField, 32> baggage_;  // more fields than that are ignored
+  std::optional<std::array<BaggageField, 32>> baggage_;  // more fields than that are ignored
 };
 
 // Whether a field carries ids or flags of a trace, in any format. A message that gets new ones must
